@@ -1,0 +1,160 @@
+"""First stage: VAE, offset encoder and transparent decoder, trained together on RGBA icons.
+
+    python -m backend.builtin.codec --work FOLDER --minutes 40
+
+The loss is on what a person sees: composites over random colours, alpha, colour differences (without which the
+latents lose hue), and the plain VAE picture over grey.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from backend.builtin import shapes
+from backend.builtin.dataset import fetch, pictures, things
+from backend.builtin.loop import Clock, save_atomically
+from backend.engine.transparency_nets import OffsetEncoder, TransparentDecoder
+
+OFFSET_GAIN = 300.0
+BATCH = 12
+
+
+class Codec(nn.Module):
+    """The three networks together: RGBA → latent → RGBA."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vae = AutoencoderKL(**shapes.VAE)
+        self.offset = OffsetEncoder(shapes.OFFSET_WIDTHS)
+        self.decoder = TransparentDecoder(shapes.DECODER_WIDTHS, shapes.DECODER_ATTENTION_FROM)
+        with torch.no_grad():
+            last = self.offset.blocks[-1]
+            assert isinstance(last, nn.Conv2d) and last.bias is not None
+            last.weight.zero_()
+            last.bias.zero_()
+            self.vae.quant_conv.weight[4:].zero_()
+            self.vae.quant_conv.bias[4:] = shapes.POSTERIOR_LOGVAR
+
+    def encode(self, rgba: Tensor) -> Tensor:
+        """Padded straight RGBA ``[B, 4, H, W]`` in [0, 1] → unscaled transparent latent ``[B, 4, H/8, W/8]``."""
+        rgb, alpha = rgba[:, :3], rgba[:, 3:]
+        mean = self.vae.encode((2 * rgb - 1) * alpha).latent_dist.mean
+        std = math.exp(0.5 * shapes.POSTERIOR_LOGVAR)
+        return mean + std * OFFSET_GAIN * self.offset(torch.cat([alpha, rgb], 1))
+
+    def decode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent → (VAE picture in [-1, 1], (alpha, R, G, B) nominally in [0, 1])."""
+        picture = self.vae.decode(latent).sample
+        return picture, self.decoder(((picture + 1) / 2).clamp(0, 1), latent)
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """uint8 ``[B, 4, H, W]`` → float in [0, 1], with a random flip, turn, scale, shift and channel order."""
+    count = len(images)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(count, generator=generator) * (high - low) + low
+
+    angle, zoom = uniform(-0.35, 0.35), uniform(0.85, 1.5)
+    flip = (torch.rand(count, generator=generator) < 0.5).float() * 2 - 1
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    rows = [torch.stack([cos * flip, -sin, uniform(-0.15, 0.15)], 1), torch.stack([sin * flip, cos, uniform(-0.15, 0.15)], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    pixels = images.float() / 255
+    colour = F.grid_sample(pixels[:, :3], grid, padding_mode="border", align_corners=False)
+    alpha = F.grid_sample(pixels[:, 3:], grid, align_corners=False)
+    if torch.rand((), generator=generator) < 0.2:
+        colour = colour[:, torch.randperm(3, generator=generator)]
+    return torch.cat([colour, alpha], 1)
+
+
+def hue(rgb: Tensor) -> Tensor:
+    """Colour differences R−G and B−G."""
+    return torch.stack([rgb[:, 0] - rgb[:, 1], rgb[:, 2] - rgb[:, 1]], 1)
+
+
+def loss_of(codec: Codec, rgba: Tensor) -> Tensor:
+    """Training loss of one batch of padded straight RGBA."""
+    latent = codec.encode(rgba)
+    noisy = latent + 0.03 * latent.detach().std() * torch.randn_like(latent)
+    picture, out = codec.decode(noisy)
+    rgb, alpha = rgba[:, :3], rgba[:, 3:]
+    grey = (2 * rgb - 1) * alpha
+    got_alpha, got_rgb = out[:, :1], out[:, 1:]
+    backdrop = torch.rand(len(rgba), 3, 1, 1)
+    seen, wanted = (c * a + backdrop * (1 - a) for c, a in ((got_rgb, got_alpha), (rgb, alpha)))
+    premultiplied, target = got_rgb * alpha, rgb * alpha
+    return (
+        0.5 * F.l1_loss(picture, grey) + F.l1_loss(hue(picture), hue(grey))
+        + 2.0 * F.l1_loss(got_alpha, alpha) + 2.0 * F.l1_loss(seen, wanted) + F.mse_loss(seen, wanted) * 4
+        + F.l1_loss(premultiplied, target) + 2.0 * F.l1_loss(hue(premultiplied), hue(target))
+        + 0.1 * F.l1_loss(got_rgb, rgb) + 1e-3 * latent.square().mean()
+    )
+
+
+@torch.no_grad()
+def report(codec: Codec, rgba: Tensor) -> str:
+    """PSNR over six colours and alpha error of a round trip."""
+    codec.eval()
+    out = codec.decode(codec.encode(rgba))[1].clamp(0, 1)
+    codec.train()
+    rgb, alpha = rgba[:, :3], rgba[:, 3:]
+    errors = []
+    for colour in ((0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        behind = torch.tensor(colour).view(1, 3, 1, 1)
+        errors.append(((out[:, 1:] * out[:, :1] + behind * (1 - out[:, :1])) - (rgb * alpha + behind * (1 - alpha))).square().mean())
+    psnr = -10 * torch.stack(errors).mean().log10()
+    empty = out[:, :1][alpha == 0].mean()
+    return f"psnr {psnr:.2f} dB, alpha mae {(out[:, :1] - alpha).abs().mean():.5f}, residue {empty:.5f}"
+
+
+def train(work: Path, minutes: float, registry: str) -> None:
+    """Train for so many minutes in all (over any number of starts) and leave ``codec.pt`` in the work folder."""
+    archive = fetch(work, registry)
+    own = pictures(archive, [thing.code for thing in things()])
+    others = pictures(archive)
+    codec = Codec()
+    optimizer = torch.optim.AdamW(codec.parameters(), lr=1.5e-3, betas=(0.9, 0.98), weight_decay=1e-4)
+    clock = Clock(minutes)
+    target = work / "codec.pt"
+    if target.exists():
+        state = torch.load(target, weights_only=True)
+        codec.load_state_dict(state["codec"])
+        optimizer.load_state_dict(state["optimizer"])
+        clock.resume(state["step"], state["seconds"])
+    generator = torch.Generator().manual_seed(1 + clock.step)
+    check = own[::10].float() / 255
+    while not clock.over:
+        pool = own if torch.rand((), generator=generator) < 0.7 else others
+        rgba = augment(pool[torch.randint(len(pool), (BATCH,), generator=generator)], generator)
+        optimizer.param_groups[0]["lr"] = 1.5e-3 * clock.rate()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_of(codec, rgba)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
+        codec.vae.quant_conv.weight.grad[4:] = 0
+        codec.vae.quant_conv.bias.grad[4:] = 0
+        optimizer.step()
+        clock.tick()
+        if clock.step % 50 == 0:
+            print(f"codec {clock} loss {loss.item():.4f}", flush=True)
+        if clock.step % 200 == 0 or clock.over:
+            print(report(codec, check), flush=True)
+            save_atomically(target, codec=codec.state_dict(), optimizer=optimizer.state_dict(), **clock.state())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--registry", default="https://registry.npmjs.org")
+    options = parser.parse_args()
+    train(options.work, options.minutes, options.registry)
