@@ -6,6 +6,8 @@ arbitrary colour stored under alpha zero (LayerDiffuse, section 3.1; `pad_rgb` o
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ def pad_rgb(rgba: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     pixels = rgba.astype(np.float32) / 255.0
     alpha = pixels[..., 3:]
-    pyramid = [(pixels[..., :3] * alpha, alpha)]
+    pyramid: list[tuple[NDArray[Any], NDArray[Any]]] = [(pixels[..., :3] * alpha, alpha)]
     while min(pyramid[-1][1].shape[:2]) > 1:
         colour, cover = pyramid[-1]
         size = (int(cover.shape[1] / PYRAMID_STEP), int(cover.shape[0] / PYRAMID_STEP))
@@ -40,4 +42,4 @@ def pad_rgb(rgba: NDArray[np.uint8]) -> NDArray[np.float32]:
 def grey_composite(rgba: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Straight RGBA ``[H, W, 4]`` uint8 over exact mid-grey → RGB ``[H, W, 3]`` float32 in [0, 1]."""
     pixels = rgba.astype(np.float32) / 255.0
-    return 0.5 + (pixels[..., :3] - 0.5) * pixels[..., 3:]
+    return np.asarray(0.5 + (pixels[..., :3] - 0.5) * pixels[..., 3:], np.float32)

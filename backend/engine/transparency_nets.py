@@ -7,9 +7,8 @@ built-in model take the same path. Key names are those of the released files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
-import torch
 from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, get_down_block, get_up_block
 from torch import Tensor, nn
 
@@ -65,7 +64,7 @@ class TransparentDecoder(nn.Module):
         self.multiple = max(8, 2 ** (len(widths) - 1))
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
         self.latent_conv_in = nn.Conv2d(latent_channels, widths[LATENT_LEVEL - 1], 1)
-        common = dict(
+        common: dict[str, Any] = dict(
             temb_channels=None, resnet_eps=NORM_EPS, resnet_act_fn="silu", resnet_groups=NORM_GROUPS,
             attention_head_dim=HEAD_DIM, add_upsample=False, add_downsample=False,
         )
@@ -73,7 +72,7 @@ class TransparentDecoder(nn.Module):
         self.down_blocks = nn.ModuleList()
         for level, width in enumerate(widths):
             kind = "AttnDownBlock2D" if level >= attention_from else "DownBlock2D"
-            options = common | dict(add_downsample=level < last, downsample_padding=1)
+            options: dict[str, Any] = common | dict(add_downsample=level < last, downsample_padding=1)
             options.pop("add_upsample")
             block = get_down_block(
                 kind, num_layers=2, in_channels=widths[max(level - 1, 0)], out_channels=width, **options
@@ -106,7 +105,7 @@ class TransparentDecoder(nn.Module):
         return cls(widths, min(attention, default=levels), shapes["latent_conv_in.weight"][1])
 
     def forward(self, pixels: Tensor, latent: Tensor) -> Tensor:
-        """``pixels [B, 3, H, W]`` in [0, 1], unscaled ``latent [B, C, H/8, W/8]`` → ``[B, 4, H, W]`` (alpha, R, G, B)."""
+        """``pixels [B, 3, H, W]`` in [0, 1], unscaled ``latent [B, C, H/8, W/8]`` → ``[B, 4, H, W]`` (α, R, G, B)."""
         hidden = self.conv_in(pixels)
         skips: tuple[Tensor, ...] = (hidden,)
         for level, block in enumerate(self.down_blocks):

@@ -1,0 +1,397 @@
+"""SD1.5 attention sharing: the 32 units of a ``layer_sd15_*`` file, attached to a diffusers UNet.
+
+A unit takes the place of one attention module (attn1 or attn2 of a transformer block). It gives every frame of a
+group its own LoRA on q, k, v and out, lets the frames look at each other through a small temporal attention, and may
+add the features of a condition picture. Frames of one group are neighbouring rows of the batch: row r is frame r % f.
+(Zhang & Agrawala 2024, section 3.4; key names and order of the released files.)
+
+With h the layer-normed input of the attention module and j a frame, a unit returns r, built up as
+
+    r_j  = conv1x1_j(SiLU(conv3x3_j(signal)))              only files with a condition
+    r_j += Attention_j(h_j + r_j, context_j)               W_j = W + U_j·D_j; context_j is h_j + r_j in attn1
+    r   += O(softmax(q·kᵀ)·v),  q, k, v = Q, K, V(I(LayerNorm(h + r)))      over the frame axis
+
+For inference the products U·D, Q·I, K·I, V·I (and, where one frame attends only to itself, O·V·I) are multiplied out
+once at `attach`; for training the unit is evaluated as it stands. The base model's parameters are never written to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+UNITS = 32
+TEMPORAL_NORM_EPS = 1e-6
+PROJECTIONS = ("q", "k", "v", "out")
+PLAIN_ATTENTION_LIMIT = 1 << 24
+"""Below this many scores a plain softmax beats the fused kernel on a CPU, above it the scores cost too much memory."""
+
+
+class LowRank(nn.Module):
+    """U·(D·x): ``[…, inputs]`` → ``[…, outputs]``; scale one, no alpha."""
+
+    def __init__(self, inputs: int, outputs: int, rank: int):
+        super().__init__()
+        self.down = nn.Linear(inputs, rank, bias=False)
+        self.up = nn.Linear(rank, outputs, bias=False)
+        nn.init.normal_(self.down.weight, std=1 / rank)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up(self.down(x))
+
+
+class SharingUnit(nn.Module):
+    """One unit, with the parameters and names of ``hookers.layers.{i}``.
+
+    Args:
+        channels: width C of the attention module's input, output, q, k and v.
+        context: width of the tokens that k and v read (C in attn1, the text width in attn2).
+        rank: rank of every LoRA.
+        frames: frames f in a group.
+        signal: channels of the condition features, None for files without a condition.
+
+    A new unit is the identity: LoRAs' up, temporal_o and the last control convolution start at zero.
+    """
+
+    def __init__(self, channels: int, context: int, rank: int, frames: int, signal: int | None = None):
+        super().__init__()
+        self.frames = frames
+
+        def low_rank(inputs: int) -> nn.ModuleList:
+            return nn.ModuleList(LowRank(inputs, channels, rank) for _ in range(frames))
+
+        self.to_q_lora, self.to_k_lora, self.to_v_lora, self.to_out_lora = map(
+            low_rank, (channels, context, context, channels)
+        )
+        self.temporal_i, self.temporal_q, self.temporal_k, self.temporal_v, self.temporal_o = (
+            nn.Linear(channels, channels) for _ in range(5)
+        )
+        self.temporal_n = nn.LayerNorm(channels, eps=TEMPORAL_NORM_EPS)
+        zeroed = [self.temporal_o]
+        if signal is not None:
+            self.control_convs = nn.ModuleList(
+                nn.Sequential(nn.Conv2d(signal, signal, 3, padding=1), nn.SiLU(), nn.Conv2d(signal, channels, 1))
+                for _ in range(frames)
+            )
+            zeroed += [cast(nn.Conv2d, cast(nn.Sequential, convs)[2]) for convs in self.control_convs]
+        else:
+            self.control_convs = None
+        for module in zeroed:
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(cast(Tensor, module.bias))
+
+
+class ControlEncoder(nn.Module):
+    """Condition picture ``[1, 3, H, W]`` in [-1, 1] → features at 1/8, 1/16, 1/32 and 1/64 of its size.
+
+    Args:
+        widths: output channels of the eight convolutions of ``blocks_0`` (2, 4 and 6 have stride 2).
+        levels: number of feature maps; every later block halves the size and keeps the last width.
+    """
+
+    def __init__(self, widths: Sequence[int], levels: int = 4):
+        super().__init__()
+        self.levels = levels
+        self.blocks_0 = _convolutions((3, *widths), strided=(2, 4, 6))
+        for level in range(1, levels):
+            self.add_module(f"blocks_{level}", _convolutions((widths[-1],) * 3, strided=(0,)))
+
+    def forward(self, picture: Tensor) -> dict[int, Tensor]:
+        """Feature maps ``[1, C, h, w]`` by their number of positions h·w, the key by which a unit finds its own."""
+        signals, x = {}, picture
+        for level in range(self.levels):
+            x = self.get_submodule(f"blocks_{level}")(x)
+            signals[x.shape[-2] * x.shape[-1]] = x
+        return signals
+
+
+def _convolutions(widths: Sequence[int], strided: Sequence[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for index, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        layers += [nn.Conv2d(inputs, outputs, 3, stride=2 if index in strided else 1, padding=1), nn.SiLU()]
+    return nn.Sequential(*layers)
+
+
+class SharingLayers(nn.Module):
+    """All units of one file; ``state_dict()`` has exactly the keys of a released ``layer_sd15_*`` file."""
+
+    def __init__(self, units: Sequence[SharingUnit], kwargs_encoder: ControlEncoder | None = None):
+        super().__init__()
+        self.hookers = nn.ModuleDict({"layers": nn.ModuleList(units)})
+        self.kwargs_encoder = kwargs_encoder
+
+    @property
+    def units(self) -> list[SharingUnit]:
+        """The units in the file's order: down blocks, up blocks, middle; attn1 before attn2."""
+        return cast(list[SharingUnit], list(cast(nn.ModuleList, self.hookers["layers"])))
+
+    @property
+    def frames(self) -> int:
+        """Frames f in a group."""
+        return self.units[0].frames
+
+    @classmethod
+    def for_unet(cls, unet: nn.Module, rank: int, frames: int = 1) -> SharingLayers:
+        """Identity units for a UNet, to be trained."""
+        modules = attention_modules(unet)
+        return cls([SharingUnit(a.to_q.in_features, a.to_k.in_features, rank, frames) for a in modules])
+
+    @classmethod
+    def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> SharingLayers:
+        """Build from ``{key: shape}``; widths, rank, frames and condition are read, not assumed."""
+        indices = {int(k.split(".")[2]) for k in shapes if k.startswith("hookers.layers.")}
+        units = []
+        for prefix in (f"hookers.layers.{i}." for i in range(1 + max(indices, default=-1))):
+            frames = 1 + max(int(k[len(prefix):].split(".")[1]) for k in shapes if k.startswith(prefix + "to_q_lora."))
+            rank, context = shapes[prefix + "to_k_lora.0.down.weight"]
+            control = shapes.get(prefix + "control_convs.0.0.weight")
+            signal = control[1] if control is not None else None
+            units.append(SharingUnit(shapes[prefix + "temporal_o.weight"][0], context, rank, frames, signal))
+        encoder = None
+        if "kwargs_encoder.blocks_0.0.weight" in shapes:
+            encoder = ControlEncoder(
+                [shapes[f"kwargs_encoder.blocks_0.{i}.weight"][0] for i in range(0, 16, 2)],
+                levels=len({k.split(".")[1] for k in shapes if k.startswith("kwargs_encoder.")}),
+            )
+        return cls(units, encoder)
+
+    @classmethod
+    def from_state_dict(cls, state_dict: Mapping[str, Tensor]) -> SharingLayers:
+        """Build and fill, in the tensors' dtype.
+
+        Raises:
+            KeyError, RuntimeError: a key is missing, unknown or of the wrong shape.
+        """
+        with torch.device("meta"):
+            layers = cls.from_shapes({k: tuple(v.shape) for k, v in state_dict.items()})
+        layers.load_state_dict(dict(state_dict), strict=True, assign=True)
+        return layers
+
+
+def attention_modules(unet: Any) -> list[Any]:
+    """The attention modules of a diffusers SD1.5 UNet in the order of ``hookers.layers``."""
+    modules = []
+    for block in [*unet.down_blocks, *unet.up_blocks, unet.mid_block]:
+        for transformer in getattr(block, "attentions", ()):
+            for inner in transformer.transformer_blocks:
+                modules += [inner.attn1, inner.attn2]
+    return modules
+
+
+@dataclass
+class Conditions:
+    """What the units of one UNet are told beside their input; shared by all of them, changed between model calls."""
+
+    signals: dict[int, Tensor] = field(default_factory=dict)
+    contexts: Sequence[Tensor | None] = ()
+    unconditional_rows: int = 0
+
+
+class Attached:
+    """A UNet whose attention modules are replaced by units until `remove`.
+
+    Attributes:
+        layers: the units.
+        conditions: see `set_control` and `set_frame_prompts`.
+    """
+
+    def __init__(self, modules: list[Any], layers: SharingLayers, merge: bool):
+        self.layers = layers
+        self.conditions = Conditions()
+        self._before = [(module, module.processor) for module in modules]
+        for module, unit in zip(modules, layers.units, strict=True):
+            matrices = Merged(module, unit) if merge else Unmerged(module, unit)
+            module.processor = _SharingProcessor(unit, matrices, self.conditions)
+
+    def set_control(self, picture: Tensor | None) -> None:
+        """Condition picture ``[1, 3, H, W]`` in [0, 1], H and W eight times the latent's; None removes it."""
+        encoder = self.layers.kwargs_encoder
+        self.conditions.signals = encoder(picture * 2 - 1) if encoder is not None and picture is not None else {}
+
+    def set_frame_prompts(self, contexts: Sequence[Tensor | None], unconditional_rows: int) -> None:
+        """Text context ``[1, T, C]`` of each frame in place of the common one, None to keep it.
+
+        The first `unconditional_rows` rows of the batch always keep theirs.
+        """
+        self.conditions.contexts = contexts
+        self.conditions.unconditional_rows = unconditional_rows
+
+    def remove(self) -> None:
+        """Give the UNet its own attention back; its parameters were never changed."""
+        for module, processor in self._before:
+            module.processor = processor
+        self._before = []
+
+
+def attach(unet: Any, layers: SharingLayers | Mapping[str, Tensor], merge: bool | None = None) -> Attached:
+    """Replace the UNet's 32 attention modules by sharing units.
+
+    Args:
+        unet: diffusers UNet2DConditionModel of the SD1.5 topology.
+        layers: the units or the state dict of a ``layer_sd15_*`` file; moved to the UNet's device and dtype
+            when merged, taken as they are (and trainable) otherwise.
+        merge: multiply the LoRAs out once (fast, no gradients). Default: when gradients are off or the UNet
+            is not in training mode.
+
+    Returns:
+        A handle with `remove`.
+
+    Raises:
+        ValueError: the units do not fit this UNet.
+    """
+    if not isinstance(layers, SharingLayers):
+        layers = SharingLayers.from_state_dict(layers)
+    modules = attention_modules(unet)
+    if len(layers.units) != len(modules):
+        raise ValueError(f"{len(layers.units)} sharing units for {len(modules)} attention modules")
+    for index, (module, unit) in enumerate(zip(modules, layers.units, strict=True)):
+        expected = (module.to_q.in_features, module.to_k.in_features)
+        found = tuple(cast(LowRank, lora[0]).down.in_features for lora in (unit.to_q_lora, unit.to_k_lora))
+        if expected != found:
+            raise ValueError(f"sharing unit {index} has widths {found}, the attention module has {expected}")
+    if merge is None:
+        merge = not (unet.training and torch.is_grad_enabled())
+    if layers.kwargs_encoder is not None:
+        layers.kwargs_encoder.to(modules[0].to_q.weight.device)
+    return Attached(modules, layers, merge)
+
+
+class Unmerged:
+    """The unit's linear maps as they stand: W·x + U·(D·x), differentiable, reading the live base weights."""
+
+    def __init__(self, module: Any, unit: SharingUnit):
+        self.module, self.unit = module, unit
+
+    def project(self, name: str, frame: int, x: Tensor) -> Tensor:
+        base = self.module.to_out[0] if name == "out" else getattr(self.module, f"to_{name}")
+        return base(x) + getattr(self.unit, f"to_{name}_lora")[frame](x)
+
+    def temporal(self, x: Tensor, heads: int) -> Tensor:
+        """``x [b, f, N, C]`` → the frames' view of each other, ``[b, f, N, C]``."""
+        unit = self.unit
+        g = unit.temporal_i(unit.temporal_n(x))
+        v = unit.temporal_v(g)
+        if x.shape[1] > 1:
+            v = attend_frames(unit.temporal_q(g), unit.temporal_k(g), v, heads)
+        return unit.temporal_o(v)
+
+
+class Merged:
+    """The unit's linear maps multiplied out in float32, kept in the base weights' dtype and device."""
+
+    def __init__(self, module: Any, unit: SharingUnit):
+        self.norm = unit.temporal_n
+        with torch.no_grad():
+            like = module.to_q.weight
+            self.linear: dict[tuple[str, int], tuple[Tensor, Tensor | None]] = {}
+            for name in PROJECTIONS:
+                base = module.to_out[0] if name == "out" else getattr(module, f"to_{name}")
+                for frame in range(unit.frames):
+                    lora = cast(LowRank, getattr(unit, f"to_{name}_lora")[frame])
+                    up, down = (w.weight.to(like.device, torch.float32) for w in (lora.up, lora.down))
+                    self.linear[name, frame] = (torch.addmm(base.weight.float(), up, down).to(like.dtype), base.bias)
+            self.norm_weight, self.norm_bias = (p.to(like) for p in (self.norm.weight, self.norm.bias))
+            first = _affine(unit.temporal_i, like)
+            last = _affine(unit.temporal_o, like)
+            q, k, v = (_after(_affine(m, like), first) for m in (unit.temporal_q, unit.temporal_k, unit.temporal_v))
+            chain = [_after(last, v)] if unit.frames == 1 else [q, k, v, last]
+            self.chain = [(w.to(like.dtype), b.to(like.dtype)) for w, b in chain]
+
+    def project(self, name: str, frame: int, x: Tensor) -> Tensor:
+        return F.linear(x, *self.linear[name, frame])
+
+    def temporal(self, x: Tensor, heads: int) -> Tensor:
+        """``x [b, f, N, C]`` → the frames' view of each other, ``[b, f, N, C]``."""
+        x = F.layer_norm(x, x.shape[-1:], self.norm_weight, self.norm_bias, TEMPORAL_NORM_EPS)
+        if len(self.chain) == 1:
+            return F.linear(x, *self.chain[0])
+        q, k, v = (F.linear(x, *affine) for affine in self.chain[:3])
+        return F.linear(attend_frames(q, k, v, heads), *self.chain[3])
+
+
+def _affine(linear: nn.Linear, like: Tensor) -> tuple[Tensor, Tensor]:
+    return linear.weight.to(like.device, torch.float32), linear.bias.to(like.device, torch.float32)
+
+
+def _after(outer: tuple[Tensor, Tensor], inner: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """outer(inner(x)) as one affine map."""
+    return outer[0] @ inner[0], outer[0] @ inner[1] + outer[1]
+
+
+class _SharingProcessor:
+    """Stands in an attention module's ``processor`` slot; not a Module, so the UNet's state dict stays the base's."""
+
+    def __init__(self, unit: SharingUnit, matrices: Merged | Unmerged, conditions: Conditions):
+        self.unit, self.matrices, self.conditions = unit, matrices, conditions
+
+    def __call__(
+        self, module: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None, **_: Any,
+    ) -> Tensor:
+        if attention_mask is not None:
+            raise ValueError("sharing units take no attention mask")
+        frames, heads = self.unit.frames, module.heads
+        rows, tokens, channels = hidden_states.shape
+        if rows % frames:
+            raise ValueError(f"{rows} rows are no multiple of {frames} frames")
+        h = hidden_states.view(rows // frames, frames, tokens, channels)
+        residuals = []
+        for frame in range(frames):
+            control = self._control(frame, tokens, h)
+            x = h[:, frame] if control is None else h[:, frame] + control
+            context = x if encoder_hidden_states is None else self._context(frame, encoder_hidden_states)
+            q = self.matrices.project("q", frame, x)
+            k, v = (self.matrices.project(name, frame, context) for name in ("k", "v"))
+            out = self.matrices.project("out", frame, attend(q, k, v, heads))
+            residuals.append(out if control is None else out + control)
+        r = torch.stack(residuals, 1) if frames > 1 else residuals[0].unsqueeze(1)
+        return (r + self.matrices.temporal(h + r, heads)).view(rows, tokens, channels)
+
+    def _control(self, frame: int, tokens: int, h: Tensor) -> Tensor | None:
+        """Condition features of one frame, ``[1, N, C]``."""
+        if self.unit.control_convs is None or not self.conditions.signals:
+            return None
+        convs = self.unit.control_convs[frame]
+        signal = self.conditions.signals[tokens].to(next(convs.parameters()))
+        return convs(signal).flatten(2).transpose(1, 2).to(h)
+
+    def _context(self, frame: int, text: Tensor) -> Tensor:
+        """Text tokens of one frame's rows, ``[b, T, C]``."""
+        frames = self.unit.frames
+        common = text.view(len(text) // frames, frames, *text.shape[1:])[:, frame]
+        own = self.conditions.contexts[frame] if self.conditions.contexts else None
+        if own is None:
+            return common
+        length = math.lcm(common.shape[1], own.shape[1])
+        common = common.repeat(1, length // common.shape[1], 1).clone()
+        common[self.conditions.unconditional_rows // frames:] = own.to(common).repeat(1, length // own.shape[1], 1)
+        return common
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Multi-head attention over tokens: ``q [b, N, C]``, ``k, v [b, M, C]`` → ``[b, N, C]``."""
+    batch, tokens, channels = q.shape
+    q, k, v = (x.view(batch, -1, heads, channels // heads).transpose(1, 2) for x in (q, k, v))
+    if q.device.type == "cpu" and batch * heads * tokens * k.shape[2] < PLAIN_ATTENTION_LIMIT:
+        out = torch.softmax((q * (channels // heads) ** -0.5) @ k.transpose(-1, -2), -1) @ v
+    else:
+        out = F.scaled_dot_product_attention(q, k, v)
+    return out.transpose(1, 2).reshape(batch, tokens, channels)
+
+
+def attend_frames(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Multi-head attention over frames at every position: ``[b, f, N, C]`` each → ``[b, f, N, C]``.
+
+    Written out because fused kernels put the b·N positions on a launch axis that ends at 65 535.
+    """
+    shape = q.shape
+    q, k, v = (x.unflatten(-1, (heads, -1)) for x in (q, k, v))
+    scores = torch.einsum("bfnhd,bgnhd->bnhfg", q, k) * q.shape[-1] ** -0.5
+    return torch.einsum("bnhfg,bgnhd->bfnhd", scores.softmax(-1), v).reshape(shape)
