@@ -1,0 +1,94 @@
+"""Binary image frames: a header of 40 bytes, then raw straight RGBA, 8 bits each, rows top to bottom."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .errors import ErrorCode, fail
+from .limits import CHUNK, MAX_LAYERS, MAX_PIXELS, MAX_SIDE
+
+MAGIC = b"LDI1"
+HEADER = struct.Struct("<4s16sHHIIII")
+"""Magic, job id, image index, reserved, width, height, offset, total."""
+MAX_FRAME = HEADER.size + CHUNK
+"""Most bytes of one binary message, and so the limit of the transport."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A complete image: `index` counts the images of `job` from 0, `pixels` has width * height * 4 bytes."""
+
+    job: str
+    index: int
+    width: int
+    height: int
+    pixels: bytes
+
+
+def frames(job: str, index: int, width: int, height: int, pixels: bytes) -> Iterator[bytes]:
+    """Yield the binary messages of one image, in order of offset, each with at most `CHUNK` bytes of pixels.
+
+    Raises `bad_message` when `pixels` has not exactly width * height * 4 bytes, `too_large` over a limit.
+    """
+    total = len(pixels)
+    _check_size(index, width, height, total)
+    view = memoryview(pixels)
+    for offset in range(0, total, CHUNK):
+        header = HEADER.pack(MAGIC, bytes.fromhex(job), index, 0, width, height, offset, total)
+        yield header + view[offset : offset + CHUNK]
+
+
+class Assembler:
+    """Puts images together again; one for each connection, since frames do not continue on the next one."""
+
+    def __init__(self) -> None:
+        self._image: tuple[str, int, int, int, int] | None = None
+        self._pixels = bytearray()
+
+    def add(self, frame: bytes) -> Image | None:
+        """Take the next binary message; return the image that it completes, or None.
+
+        Raises `bad_message` when the frame is malformed, out of order or does not fit to the one before, `too_large`
+        over a limit. The image under construction is then dropped.
+        """
+        try:
+            return self._add(frame)
+        except Exception:
+            self._drop()
+            raise
+
+    def _add(self, frame: bytes) -> Image | None:
+        if len(frame) > MAX_FRAME:
+            fail(ErrorCode.TOO_LARGE, f"A binary message has at most {MAX_FRAME} bytes, not {len(frame)}.")
+        if len(frame) <= HEADER.size:
+            fail(ErrorCode.BAD_MESSAGE, f"A binary message of {len(frame)} bytes holds no pixels.")
+        magic, job, index, reserved, width, height, offset, total = HEADER.unpack_from(frame)
+        if magic != MAGIC or reserved != 0:
+            fail(ErrorCode.BAD_MESSAGE, "A binary message does not begin as an image frame.")
+        _check_size(index, width, height, total)
+        image = (job.hex(), index, width, height, total)
+        if offset == 0 and self._image is None:
+            self._image = image
+        if image != self._image or offset != len(self._pixels):
+            fail(ErrorCode.BAD_MESSAGE, "An image frame does not continue the one before it.")
+        if offset + len(frame) - HEADER.size > total:
+            fail(ErrorCode.BAD_MESSAGE, "An image has more bytes than its frames announce.")
+        self._pixels += memoryview(frame)[HEADER.size :]
+        if len(self._pixels) < total:
+            return None
+        finished = Image(job.hex(), index, width, height, bytes(self._pixels))
+        self._drop()
+        return finished
+
+    def _drop(self) -> None:
+        self._image = None
+        self._pixels = bytearray()
+
+
+def _check_size(index: int, width: int, height: int, total: int) -> None:
+    if not (index < MAX_LAYERS and 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS):
+        fail(ErrorCode.TOO_LARGE, f"An image {index} of {width} x {height} pixels is outside the limits.")
+    if total != width * height * 4:
+        fail(ErrorCode.BAD_MESSAGE, f"{width} x {height} pixels have {width * height * 4} bytes, not {total}.")

@@ -1,0 +1,38 @@
+"""Every limit of the protocol in one place; README.md gives the reason for each."""
+
+MIN_SIDE = 64
+"""Shortest side of a request, in pixels."""
+MAX_SIDE = 2048
+"""Longest side of a request, a layer or an image, in pixels."""
+MAX_PIXELS = 2048 * 2048
+"""Most pixels of one image."""
+MAX_PROMPT = 4000
+"""Longest prompt or negative prompt, in characters."""
+MAX_STEPS = 150
+MAX_CFG = 30.0
+MAX_BATCH = 16
+MAX_SEED = 2**32 - 1
+"""Largest seed; a random seed is drawn by the client, so that -1 never travels."""
+
+MAX_NAME = 255
+"""Longest name: of a client, a model, a layer, a value of `made_with`; in characters."""
+MAX_NOTE = 1000
+"""Longest sentence for people: an error's message or hint, a model's note; in characters."""
+MAX_LAYERS = 64
+"""Most layers, and so images, of one result."""
+MAX_MADE_WITH = 32
+"""Most entries of `made_with`."""
+MAX_MODELS = 256
+"""Most models the server tells a client about."""
+MAX_OBJECTS = 2000
+"""Most names in a model's list of objects."""
+
+MAX_QUEUE = 64
+"""Most jobs the server holds for one client, waiting, running or not yet acknowledged."""
+MAX_HELD = 2 * 1024**3
+"""Most bytes of pixels the server promises to hold for one client."""
+
+CHUNK = 1024**2
+"""Most bytes of pixels in one binary message."""
+MAX_TEXT = 256 * 1024
+"""Longest JSON message, in bytes of UTF-8."""

@@ -1,0 +1,286 @@
+"""The JSON messages: one frozen dataclass each, `parse` and `build`.
+
+The fields and their type hints are the grammar: `parse` takes an object with exactly the fields of its class, each of
+exactly the hinted type, and refuses everything else with `bad_message`. Values of the right type that are out of
+range are refused by the classes of `job.py` with `invalid_request`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import re
+import types
+import typing
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any, Union
+
+from .errors import ErrorCode, LayerDiffusionError, fail
+from .job import LayerSetHeader, ModelInfo, Progress, Request
+from .limits import MAX_NAME, MAX_TEXT
+
+Id = Annotated[str, re.compile(r"[0-9a-f]{32}")]
+"""128 random bits as 32 lower-case hexadecimal digits: names a job or a client."""
+Name = Annotated[str, re.compile(rf"[^\x00-\x1f\ud800-\udfff]{{1,{MAX_NAME}}}")]
+
+
+class State(str, Enum):
+    """Where a job is in its life; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """State of one job; position is the number of jobs that come before it, 0 when it is not queued."""
+
+    job: Id
+    state: State
+    position: int
+
+
+# Client to server
+
+
+@dataclass(frozen=True)
+class Hello:
+    """First message of a client: the versions it speaks, its name and the id that owns its jobs."""
+
+    versions: tuple[int, ...]
+    client: Name
+    client_id: Id
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Queue a job."""
+
+    job: Id
+    request: Request
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop one job, waiting or running."""
+
+    job: Id
+
+
+@dataclass(frozen=True)
+class CancelAll:
+    """Stop all unfinished jobs of this client."""
+
+
+@dataclass(frozen=True)
+class Acknowledge:
+    """The final state of this job has arrived completely; the server may forget the job."""
+
+    job: Id
+
+
+@dataclass(frozen=True)
+class ListModels:
+    """Ask which models are installed now."""
+
+
+# Server to client
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """Answer to `Hello`: the version to speak, the models, and the jobs the server still holds for this client."""
+
+    version: int
+    server: Name
+    models: tuple[ModelInfo, ...]
+    jobs: tuple[JobStatus, ...]
+
+
+@dataclass(frozen=True)
+class Models:
+    """Answer to `ListModels`."""
+
+    models: tuple[ModelInfo, ...]
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The job waits behind `position` others; sent again when that changes."""
+
+    job: Id
+    position: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """The worker has taken the job."""
+
+    job: Id
+
+
+@dataclass(frozen=True)
+class Running:
+    """The job has come further."""
+
+    job: Id
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Done:
+    """Final: the job's layers; their pixels follow in `images` binary images, index 0 first, in order."""
+
+    job: Id
+    layer_set: LayerSetHeader
+    images: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Final: the job ended with an error."""
+
+    job: Id
+    error: LayerDiffusionError
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Final: the job was stopped at the client's wish."""
+
+    job: Id
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A message was not obeyed and changed nothing; `job` is the one it named, or null."""
+
+    error: LayerDiffusionError
+    job: Id | None
+
+
+FromClient = Hello | Generate | Cancel | CancelAll | Acknowledge | ListModels
+FromServer = Welcome | Models | Queued | Started | Running | Done | Failed | Cancelled | Refused
+Message = FromClient | FromServer
+
+TYPES: dict[str, type] = {
+    "hello": Hello,
+    "generate": Generate,
+    "cancel": Cancel,
+    "cancel_all": CancelAll,
+    "acknowledge": Acknowledge,
+    "list_models": ListModels,
+    "welcome": Welcome,
+    "models": Models,
+    "queued": Queued,
+    "started": Started,
+    "running": Running,
+    "done": Done,
+    "failed": Failed,
+    "cancelled": Cancelled,
+    "refused": Refused,
+}
+"""The value of "type" of every message."""
+_NAMES = {kind: name for name, kind in TYPES.items()}
+
+
+def parse(text: str) -> Message:
+    """Read one JSON message.
+
+    Raises `LayerDiffusionError`: `too_large` over `MAX_TEXT` bytes, `bad_message` for anything that is not exactly a
+    message of this version, `invalid_request` for a value out of range. Its `job` names the job where readable.
+    """
+    # A text of n characters has at least n bytes; looking there first keeps a huge one from being encoded.
+    if len(text) > MAX_TEXT or len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
+        fail(ErrorCode.TOO_LARGE, f"A JSON message has at most {MAX_TEXT} bytes.")
+    try:
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise LayerDiffusionError(ErrorCode.BAD_MESSAGE, "A text message is not valid JSON.") from error
+    if not isinstance(value, dict):
+        fail(ErrorCode.BAD_MESSAGE, "A message must be a JSON object.")
+    name = value.pop("type", None)
+    kind = TYPES.get(name) if isinstance(name, str) else None
+    try:
+        if kind is None:
+            fail(ErrorCode.BAD_MESSAGE, f"There is no message of type {name!r:.60}.")
+        return _decode(kind, value, str(name))
+    except LayerDiffusionError as error:
+        job = value.get("job")
+        if isinstance(job, str) and re.fullmatch(r"[0-9a-f]{32}", job):
+            error.job = job
+        raise
+
+
+def build(message: Message) -> str:
+    """Write one message as JSON, which `parse` reads back as an equal object. Raises `too_large` over `MAX_TEXT`."""
+    value = {"type": _NAMES[type(message)], **_encode(message)}
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if len(text) > MAX_TEXT or len(text.encode()) > MAX_TEXT:
+        fail(ErrorCode.TOO_LARGE, f"A JSON message has at most {MAX_TEXT} bytes.")
+    return text
+
+
+def _no_constant(name: str) -> None:
+    fail(ErrorCode.BAD_MESSAGE, f"{name} is not a number that JSON knows.")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        fail(ErrorCode.BAD_MESSAGE, "A field appears twice in one object.")
+    return value
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
+
+
+def _decode(hint: Any, value: Any, where: str) -> Any:
+    """Return `value` as what `hint` says; `where` names the place in error messages."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        text = _decode(args[0], value, where)
+        if not args[1].fullmatch(text):
+            fail(ErrorCode.BAD_MESSAGE, f"{where} has a form that is not allowed.")
+        return text
+    if origin in (Union, types.UnionType):
+        return None if value is None else _decode(args[0], value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_decode(args[0], item, where) for item in value)
+    if origin is dict and isinstance(value, dict):
+        return {key: _decode(args[1], item, f"{where}.{key:.40}") for key, item in value.items()}
+    if hint is LayerDiffusionError:
+        return LayerDiffusionError.from_dict(value)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        hints = _hints(typing.cast(type, hint))
+        for name in value.keys() ^ hints.keys():
+            fail(ErrorCode.BAD_MESSAGE, f"{where} has {'no' if name in hints else 'an unknown'} field {name!r:.60}.")
+        return typing.cast(type, hint)(**{name: _decode(hints[name], value[name], f"{where}.{name}") for name in hints})
+    if isinstance(hint, type) and issubclass(hint, Enum) and isinstance(value, str):
+        if value not in {member.value for member in hint}:
+            fail(ErrorCode.BAD_MESSAGE, f"{where} cannot be {value!r:.60}.")
+        return hint(value)
+    # Type for type: true is not 1. A float may be written as an integer, as JSON has one kind of number.
+    if type(value) is hint or (hint is float and type(value) is int):
+        if isinstance(value, float) and not math.isfinite(value):
+            fail(ErrorCode.BAD_MESSAGE, f"{where} is not a finite number.")
+        return value
+    fail(ErrorCode.BAD_MESSAGE, f"{where} has a value of the wrong type.")
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, LayerDiffusionError):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value):
+        return {field.name: _encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
