@@ -1,0 +1,74 @@
+"""Prompt parsing, chunks and emphasis against what the web interfaces compute."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from backend.engine.prompts import chunks, clip_vocabulary, emphasize, folder_vocabulary, parse_emphasis, same_length
+from protocol.errors import ErrorCode, LayerDiffusionError
+
+DATA = Path(__file__).parent / "data"
+RECORDED = json.loads((DATA / "prompts.json").read_text())
+
+
+@pytest.mark.parametrize("case", RECORDED, ids=lambda case: case["prompt"][:30])
+def test_weights_tokens_and_chunks_equal_the_recorded_ones(case):
+    assert parse_emphasis(case["prompt"]) == [(text, pytest.approx(weight)) for text, weight in case["parsed"]]
+    found = chunks(case["prompt"], clip_vocabulary())
+    assert [list(chunk.tokens) for chunk in found] == [chunk["tokens"] for chunk in case["chunks"]]
+    assert [list(chunk.weights) for chunk in found] == [
+        pytest.approx(chunk["multipliers"]) for chunk in case["chunks"]
+    ]
+
+
+@pytest.mark.parametrize(("prompt", "expected"), [
+    ("", [("", 1.0)]),
+    ("a (red) apple", [("a ", 1.0), ("red", 1.1), (" apple", 1.0)]),
+    ("a [red] apple", [("a ", 1.0), ("red", 1 / 1.1), (" apple", 1.0)]),
+    ("((red)) (blue:1.5)", [("red", 1.21), (" ", 1.0), ("blue", 1.5)]),
+    ("(a (b:2))", [("a ", 1.1), ("b", 2.2)]),
+    (r"\(literal\] \\", [("(literal] \\", 1.0)]),
+    ("(open", [("open", 1.1)]),
+    ("shut)", [("shut)", 1.0)]),
+    ("ratio 3:4", [("ratio 3:4", 1.0)]),
+    ("(thing:-0.5)", [("thing", -0.5)]),
+])
+def test_emphasis(prompt, expected):
+    assert parse_emphasis(prompt) == [(text, pytest.approx(weight)) for text, weight in expected]
+
+
+def test_a_weight_that_is_no_number_is_a_clear_error():
+    with pytest.raises(LayerDiffusionError) as error:
+        parse_emphasis("(red:1.2.3)")
+    assert error.value.code == ErrorCode.INVALID_REQUEST
+
+
+def test_emphasis_of_embeddings_equals_the_recorded_one():
+    recorded = load_file(DATA / "emphasis.safetensors")
+    found = emphasize(recorded["z"], recorded["mult"])
+    torch.testing.assert_close(found, recorded["out.Original"], atol=1e-6, rtol=1e-5)
+
+
+def test_contexts_of_different_length_are_repeated_not_padded():
+    short, long = torch.randn(1, 154, 8), torch.randn(1, 231, 8)
+    a, b = same_length(short, long)
+    assert a.shape == b.shape == (1, 462, 8)
+    assert torch.equal(a[:, 308:], short) and torch.equal(b[:, 231:], long)
+
+
+def test_a_models_own_vocabulary_gives_its_own_special_tokens(tmp_path):
+    pieces = [*(chr(code) for code in range(ord("!"), ord("~") + 1))]
+    pieces += [letter + "</w>" for letter in pieces] + ["ap", "BOS", "EOS"]
+    ids = {piece: index for index, piece in enumerate(pieces)}
+    (tmp_path / "vocab.json").write_text(json.dumps(ids))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\na p\n")
+    (tmp_path / "tokenizer_config.json").write_text('{"bos_token": "BOS", "eos_token": {"content": "EOS"}}')
+    vocabulary = folder_vocabulary(tmp_path)
+    [chunk] = chunks("apa,", vocabulary)
+    assert chunk.tokens[:4] == (ids["BOS"], ids["ap"], ids["a</w>"], ids[",</w>"])
+    assert set(chunk.tokens[4:]) == {ids["EOS"]} and len(chunk.tokens) == 77
