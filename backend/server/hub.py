@@ -1,0 +1,211 @@
+"""Brings jobs, worker and clients together: what each message does and who hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from protocol import VERSION
+from protocol.errors import ErrorCode, LayerDiffusionError, fail
+from protocol.job import LayerSet, ModelInfo, Request
+from protocol.limits import MAX_MODELS
+from protocol.messages import (
+    Acknowledge,
+    Cancel,
+    CancelAll,
+    Cancelled,
+    Failed,
+    FromServer,
+    Generate,
+    Hello,
+    ListModels,
+    Message,
+    Models,
+    Queued,
+    Refused,
+    Running,
+    Started,
+    State,
+    Welcome,
+)
+
+from .jobs import Job, Jobs
+from .outbox import Outbox
+from .supervisor import Outcome, Supervisor, Target
+
+SERVER = "layer-diffusion backend"
+REPLACED = 4001
+"""Close code of a connection whose place was taken by a newer one of the same client."""
+
+ListInstalled = Callable[[], Sequence[ModelInfo]]
+
+log = logging.getLogger(__name__)
+
+
+class Hub:
+    """The server's state. Everything runs in one event loop, between two awaits nothing else happens.
+
+    Args:
+        target: main function of the worker process.
+        list_installed: returns the installed models; called in a thread, as it reads files.
+    """
+
+    def __init__(self, target: Target, list_installed: ListInstalled) -> None:
+        self.jobs = Jobs()
+        self.supervisor = Supervisor(target, self._progress, self._outcome)
+        self._list_installed = list_installed
+        self._models: dict[str, ModelInfo] = {}
+        self._clients: dict[str, Outbox] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def join(self, hello: Hello, outbox: Outbox) -> None:
+        """Welcome a client whose version fits and send it every final state it has not acknowledged."""
+        problem = None
+        try:
+            await self._refresh_models()
+        except LayerDiffusionError as error:
+            problem = error
+        replaced = self._clients.get(hello.client_id)
+        self._clients[hello.client_id] = outbox
+        held = self.jobs.of(hello.client_id)
+        outbox.send(Welcome(VERSION, SERVER, tuple(self._models.values()), tuple(job.status for job in held)))
+        if problem is not None:
+            outbox.send(Refused(problem, None))
+        for job in held:
+            if job.final:
+                self._send_state(job)
+        self.supervisor.warm()
+        if replaced is not None:
+            # Not awaited: a connection that is dead already takes its time to close.
+            closing = asyncio.create_task(replaced.close(REPLACED, "replaced by a newer connection of this client"))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    def leave(self, client: str, outbox: Outbox) -> None:
+        """Forget a connection; the client's jobs stay."""
+        if self._clients.get(client) is outbox:
+            del self._clients[client]
+
+    async def obey(self, client: str, message: Message) -> None:
+        """Do what a client's message says. Raises `LayerDiffusionError` when it must be refused."""
+        match message:
+            case Generate(job_id, request):
+                await self._generate(client, job_id, request)
+            case Cancel(job_id):
+                self._cancel(self.jobs.find(client, job_id))
+                self._advance()
+            case CancelAll():
+                for job in self.jobs.of(client):
+                    self._cancel(job)
+                self._advance()
+            case Acknowledge(job_id):
+                self.jobs.forget(client, job_id)
+            case ListModels():
+                await self._refresh_models()
+                self._send(client, Models(tuple(self._models.values())))
+            case _:
+                fail(ErrorCode.BAD_MESSAGE, f"A client may not send {type(message).__name__} here.")
+
+    async def stop(self) -> None:
+        """Fail every unfinished job, see that the clients hear of it, and end the worker."""
+        self._stopping = True
+        for job in self.jobs.unfinished():
+            self._finish(job, LayerDiffusionError(ErrorCode.CANCELLED_BY_SHUTDOWN))
+        rooms = [asyncio.ensure_future(outbox.room(0)) for outbox in self._clients.values()]
+        if rooms:
+            await asyncio.wait(rooms, timeout=1)
+        for room in rooms:
+            room.cancel()
+        await self.supervisor.stop()
+
+    async def _generate(self, client: str, job_id: str, request: Request) -> None:
+        if self._stopping:
+            fail(ErrorCode.CANCELLED_BY_SHUTDOWN)
+        if self.jobs.existing(client, job_id, request) is None:
+            await self._check_model(request)
+        # Looked for again: while the models were listed another connection of this client may have sent the same.
+        job = self.jobs.existing(client, job_id, request) or self.jobs.submit(client, job_id, request)
+        self._send_state(job)
+        self._advance()
+
+    async def _check_model(self, request: Request) -> None:
+        if request.model not in self._models:
+            await self._refresh_models()
+        model = self._models.get(request.model)
+        if model is None:
+            fail(ErrorCode.UNKNOWN_MODEL, f"The model {request.model!r} is not installed.")
+        if request.operation not in model.operations:
+            fail(ErrorCode.UNSUPPORTED_OPERATION, f"{model.name} cannot do {request.operation.value!r}.")
+
+    def _cancel(self, job: Job) -> None:
+        if job.final:
+            # Its final state is on its way already.
+            return
+        if job.state is State.RUNNING:
+            self.supervisor.cancel(job.id)
+        self._finish(job, None)
+
+    def _advance(self) -> None:
+        """Start the next job if the worker is free, and tell the waiting ones where they stand."""
+        if not self._stopping and not self.supervisor.busy and (job := self.jobs.take()) is not None:
+            self.supervisor.run(job.id, job.request)
+            self._send_state(job)
+        for job in self.jobs.renumber():
+            self._send_state(job)
+
+    def _progress(self, running: Running) -> None:
+        job = self.jobs.running
+        if job is None or job.state is not State.RUNNING:
+            return
+        if job.progress is None or running.progress.fraction >= job.progress.fraction:
+            job.progress = running.progress
+            self._send(job.client, running)
+
+    def _outcome(self, job_id: str, outcome: Outcome) -> None:
+        job, self.jobs.running = self.jobs.running, None
+        assert job is not None and job.id == job_id
+        # One that was cancelled has its final state; what the worker still delivers is dropped.
+        if job.state is State.RUNNING:
+            self._finish(job, outcome)
+        self._advance()
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        self.jobs.finish(job, outcome)
+        self._send_state(job)
+
+    def _send_state(self, job: Job) -> None:
+        """Tell a job's client all about its present state."""
+        match job.state:
+            case State.QUEUED:
+                self._send(job.client, Queued(job.id, job.position))
+            case State.RUNNING:
+                self._send(job.client, Started(job.id))
+                if job.progress is not None:
+                    self._send(job.client, Running(job.id, job.progress))
+            case State.DONE:
+                assert isinstance(job.layer_set, LayerSet)
+                if (outbox := self._clients.get(job.client)) is not None:
+                    outbox.send_result(job.id, job.layer_set)
+            case State.FAILED:
+                assert job.error is not None
+                self._send(job.client, Failed(job.id, job.error))
+            case State.CANCELLED:
+                self._send(job.client, Cancelled(job.id))
+
+    def _send(self, client: str, message: FromServer) -> None:
+        if (outbox := self._clients.get(client)) is not None:
+            outbox.send(message)
+
+    async def _refresh_models(self) -> None:
+        try:
+            models = await asyncio.to_thread(self._list_installed)
+        except LayerDiffusionError:
+            raise
+        except Exception as error:
+            log.exception("The installed models could not be listed")
+            raise LayerDiffusionError(
+                ErrorCode.INTERNAL, f"The installed models could not be listed: {error}."
+            ) from error
+        self._models = {model.id: model for model in models[:MAX_MODELS]}

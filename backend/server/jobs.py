@@ -1,0 +1,129 @@
+"""The jobs the server holds and the order in which they run; pure bookkeeping, nothing is sent or waited for."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from protocol.errors import ErrorCode, LayerDiffusionError, fail
+from protocol.job import LayerSet, Progress, Request
+from protocol.limits import MAX_HELD, MAX_QUEUE
+from protocol.messages import JobStatus, State
+
+FINAL = (State.DONE, State.FAILED, State.CANCELLED)
+
+
+@dataclass(eq=False)
+class Job:
+    """One job of one client; `layer_set` is there when done, `error` when failed, `progress` once it has reported."""
+
+    id: str
+    client: str
+    request: Request
+    state: State = State.QUEUED
+    position: int = 0
+    progress: Progress | None = None
+    layer_set: LayerSet | None = None
+    error: LayerDiffusionError | None = None
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def promised(self) -> int:
+        """Bytes of pixels that its result has or may have."""
+        if self.state in (State.FAILED, State.CANCELLED):
+            return 0
+        return self.request.width * self.request.height * 4 * self.request.batch
+
+    @property
+    def status(self) -> JobStatus:
+        return JobStatus(self.id, self.state, self.position)
+
+
+class Jobs:
+    """All jobs by client and id, and the queue. `running` is the job that occupies the worker, even once cancelled."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self._queue: deque[Job] = deque()
+        self.running: Job | None = None
+
+    def of(self, client: str) -> list[Job]:
+        """Return the jobs held for a client, oldest first."""
+        return [job for job in self._jobs.values() if job.client == client]
+
+    def unfinished(self) -> list[Job]:
+        """Return the jobs of all clients that have no final state."""
+        return [job for job in self._jobs.values() if not job.final]
+
+    def find(self, client: str, job_id: str) -> Job:
+        """Return a client's job. Raises `unknown_job`."""
+        job = self._jobs.get((client, job_id))
+        if job is None:
+            fail(ErrorCode.UNKNOWN_JOB)
+        return job
+
+    def existing(self, client: str, job_id: str, request: Request) -> Job | None:
+        """Return the job that this id and request name already, if any. Raises `duplicate_job` for another request."""
+        job = self._jobs.get((client, job_id))
+        if job is not None and job.request != request:
+            fail(ErrorCode.DUPLICATE_JOB)
+        return job
+
+    def submit(self, client: str, job_id: str, request: Request) -> Job:
+        """Append a new job to the queue. Raises `queue_full`."""
+        job = Job(job_id, client, request)
+        held = self.of(client)
+        if len(held) >= MAX_QUEUE:
+            fail(
+                ErrorCode.QUEUE_FULL,
+                f"The backend holds {len(held)} jobs for this client already, waiting, running or not yet collected.",
+            )
+        if sum(other.promised for other in held) + job.promised > MAX_HELD:
+            fail(
+                ErrorCode.QUEUE_FULL,
+                f"The images of this client's jobs would need more than {MAX_HELD // 1024**3} GiB.",
+            )
+        self._jobs[client, job_id] = job
+        self._queue.append(job)
+        self.renumber()
+        return job
+
+    def take(self) -> Job | None:
+        """Make the first waiting job the running one and return it; None when nothing waits."""
+        if not self._queue:
+            return None
+        job = self.running = self._queue.popleft()
+        job.state = State.RUNNING
+        job.position = 0
+        return job
+
+    def renumber(self) -> list[Job]:
+        """Bring the positions of the waiting jobs up to date and return those whose position changed."""
+        ahead = int(self.running is not None and self.running.state is State.RUNNING)
+        changed = []
+        for position, job in enumerate(self._queue, ahead):
+            if job.position != position:
+                job.position = position
+                changed.append(job)
+        return changed
+
+    def finish(self, job: Job, outcome: LayerSet | LayerDiffusionError | None) -> None:
+        """Give an unfinished job its final state: done, failed, or (None) cancelled."""
+        if job.state is State.QUEUED:
+            self._queue.remove(job)
+        job.position = 0
+        if isinstance(outcome, LayerSet):
+            job.state, job.layer_set = State.DONE, outcome
+        elif isinstance(outcome, LayerDiffusionError):
+            job.state, job.error = State.FAILED, outcome
+        else:
+            job.state = State.CANCELLED
+
+    def forget(self, client: str, job_id: str) -> None:
+        """Drop a finished job. Raises `unknown_job`, or `invalid_request` when it is not finished."""
+        if not self.find(client, job_id).final:
+            fail(ErrorCode.INVALID_REQUEST, "The job is not finished, so there is nothing to acknowledge yet.")
+        del self._jobs[client, job_id]

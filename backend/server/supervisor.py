@@ -1,0 +1,181 @@
+"""Owns the worker process: starts it, talks to it over a pipe, notices its end.
+
+The pipe carries the messages of the protocol as UTF-8: `generate` and `cancel` to the worker, `running`, `done`,
+`failed` and `cancelled` back. `done` is followed by the pixels of each layer as they are, one message each.
+Everything that can block, starting a process included, happens in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+
+from protocol.errors import ErrorCode, LayerDiffusionError, fail
+from protocol.job import LayerSet, Request
+from protocol.messages import Cancel, Cancelled, Done, Failed, Generate, Running, build, parse
+
+Target = Callable[[Connection], None]
+"""Main function of a worker process; it must be importable by name, since the process starts afresh."""
+Outcome = LayerSet | LayerDiffusionError | None
+"""How a job ended: its result, its error, or None when it was cancelled."""
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """At most one worker process with at most one job. Used from the event loop only.
+
+    `on_progress(running)` and `on_outcome(job, outcome)` are called in the event loop; every `run` is followed by
+    exactly one `on_outcome`, with `worker_died` when the process ended without saying more.
+    """
+
+    def __init__(
+        self, target: Target, on_progress: Callable[[Running], None], on_outcome: Callable[[str, Outcome], None]
+    ) -> None:
+        self._target = target
+        self._on_progress = on_progress
+        self._on_outcome = on_outcome
+        self._process: _Process | None = None
+        self._job: str | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job has been given to the worker whose outcome is not known yet."""
+        return self._job is not None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, for people who look for it; None when none is running."""
+        return self._process.pid if self._process else None
+
+    def warm(self) -> None:
+        """Start the worker if there is none, so that the first job need not wait for it."""
+        if self._process is None:
+            self._process = _Process(self._target, self._received, self._ended)
+
+    def run(self, job: str, request: Request) -> None:
+        """Give the worker a job; only when it is not busy."""
+        self.warm()
+        assert self._process is not None and self._job is None
+        self._job = job
+        self._process.send(Generate(job, request))
+
+    def cancel(self, job: str) -> None:
+        """Ask the worker to stop this job; its outcome follows as of any other."""
+        if self._process is not None:
+            self._process.send(Cancel(job))
+
+    async def stop(self) -> None:
+        """End the worker process and wait for its end."""
+        if self._process is not None:
+            await self._process.stop()
+
+    def _received(self, message: Running | Done | Failed | Cancelled, layer_set: LayerSet | None) -> None:
+        if message.job != self._job:
+            return
+        if isinstance(message, Running):
+            self._on_progress(message)
+        else:
+            self._finish(message.error if isinstance(message, Failed) else layer_set)
+
+    def _ended(self, description: str) -> None:
+        if self._process is not None:
+            self._process.dispose()
+            self._process = None
+        if self._job is not None:
+            self._finish(LayerDiffusionError(ErrorCode.WORKER_DIED, description))
+
+    def _finish(self, outcome: Outcome) -> None:
+        assert self._job is not None
+        job, self._job = self._job, None
+        self._on_outcome(job, outcome)
+
+
+class _Process:
+    """One worker process, a thread that reads from it and a thread that starts it and writes to it."""
+
+    def __init__(
+        self,
+        target: Target,
+        on_message: Callable[[Running | Done | Failed | Cancelled, LayerSet | None], None],
+        on_end: Callable[[str], None],
+    ) -> None:
+        # Spawn, not fork: a fork of a process with threads may hang, and the worker must not hold the server's sockets.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, child = context.Pipe()
+        self._process = context.Process(target=target, args=(child,), name="worker", daemon=True)
+        self._loop = asyncio.get_running_loop()
+        self._on_message = on_message
+        self._on_end = on_end
+        self._writer = ThreadPoolExecutor(1, "worker-writer")
+        self._reader = threading.Thread(target=self._read, name="worker-reader", daemon=True)
+        self._writer.submit(self._start, child)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def send(self, message: Generate | Cancel) -> None:
+        self._writer.submit(self._send, build(message).encode())
+
+    async def stop(self) -> None:
+        """Kill the process and wait for its end."""
+        await self._loop.run_in_executor(self._writer, self._kill)
+
+    def dispose(self) -> None:
+        """Let go of the threads, once the process has ended."""
+        self._writer.shutdown(wait=False)
+
+    def _start(self, child: Connection) -> None:
+        try:
+            self._process.start()
+        except OSError as error:
+            self._call(self._on_end, f"The process that generates images could not be started: {error.strerror}.")
+            return
+        # The worker's end must be open nowhere else, or its death would not be seen as the end of the pipe.
+        child.close()
+        self._reader.start()
+
+    def _send(self, data: bytes) -> None:
+        # A worker that is gone is noticed by the reader.
+        with contextlib.suppress(OSError):
+            self._pipe.send_bytes(data)
+
+    def _kill(self) -> None:
+        if self._process.pid is not None:
+            self._process.kill()
+            self._reader.join()
+
+    def _read(self) -> None:
+        try:
+            while True:
+                message = parse(self._pipe.recv_bytes().decode())
+                layer_set = None
+                if isinstance(message, Done):
+                    images = [self._pipe.recv_bytes() for _ in range(message.images)]
+                    layer_set = message.layer_set.with_pixels(images)
+                if not isinstance(message, Running | Done | Failed | Cancelled):
+                    fail(ErrorCode.BAD_MESSAGE)
+                self._call(self._on_message, message, layer_set)
+        except (EOFError, OSError):
+            pass
+        except Exception:
+            log.exception("The worker sent something unreadable and is ended")
+            self._process.kill()
+        self._process.join()
+        self._pipe.close()
+        code = self._process.exitcode or 0
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+        log.info("The worker process ended (%s)", reason)
+        self._call(self._on_end, f"The process that generates images ended in the middle of the job ({reason}).")
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        # The event loop may be closed when the server is stopping; then nobody is left to tell.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *arguments)
