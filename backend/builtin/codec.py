@@ -1,6 +1,6 @@
 """First stage: VAE, offset encoder and transparent decoder, trained together on RGBA icons.
 
-    python -m backend.builtin.codec --work FOLDER --minutes 40
+    torchrun --nproc-per-node 2 -m backend.builtin.codec --work FOLDER --minutes 40
 
 The loss is on what a person sees: composites over random colours, alpha, colour differences (without which the
 latents lose hue), and the plain VAE picture over grey.
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import random
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +21,16 @@ from torch import Tensor, nn
 
 from backend.builtin import shapes
 from backend.builtin.dataset import fetch, pictures, things
-from backend.builtin.loop import Clock, save_atomically
+from backend.builtin.loop import join, run, wait_for_all
 from backend.engine.transparency_nets import OffsetEncoder, TransparentDecoder
 
 OFFSET_GAIN = 300.0
-BATCH = 12
+BATCH = 6
+LEARNING_RATE = 1.5e-3
+ALONE = 0.15
+"""Share of the training in which the encoders learn the small picture and the decoders learn from what they give."""
+OWN_SHARE = 0.7
+"""How often a batch comes from the closed list; else from all icons of the package."""
 
 
 class Codec(nn.Module):
@@ -41,6 +48,9 @@ class Codec(nn.Module):
             last.bias.zero_()
             self.vae.quant_conv.weight[4:].zero_()
             self.vae.quant_conv.bias[4:] = shapes.POSTERIOR_LOGVAR
+        keep = torch.arange(8) < 4
+        for parameter in self.vae.quant_conv.parameters():
+            parameter.register_hook(lambda gradient: gradient * keep.view(-1, *[1] * (gradient.dim() - 1)))
 
     def encode(self, rgba: Tensor) -> Tensor:
         """Padded straight RGBA ``[B, 4, H, W]`` in [0, 1] → unscaled transparent latent ``[B, 4, H/8, W/8]``."""
@@ -55,23 +65,23 @@ class Codec(nn.Module):
         return picture, self.decoder(((picture + 1) / 2).clamp(0, 1), latent)
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor) -> Tensor:
     """uint8 ``[B, 4, H, W]`` → float in [0, 1], with a random flip, turn, scale, shift and channel order."""
     count = len(images)
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(count, generator=generator) * (high - low) + low
+        return torch.rand(count) * (high - low) + low
 
     angle, zoom = uniform(-0.35, 0.35), uniform(0.85, 1.5)
-    flip = (torch.rand(count, generator=generator) < 0.5).float() * 2 - 1
+    flip = (torch.rand(count) < 0.5).float() * 2 - 1
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     rows = [torch.stack([cos * flip, -sin, uniform(-0.15, 0.15)], 1), torch.stack([sin * flip, cos, uniform(-0.15, 0.15)], 1)]
     grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
     pixels = images.float() / 255
     colour = F.grid_sample(pixels[:, :3], grid, padding_mode="border", align_corners=False)
     alpha = F.grid_sample(pixels[:, 3:], grid, align_corners=False)
-    if torch.rand((), generator=generator) < 0.2:
-        colour = colour[:, torch.randperm(3, generator=generator)]
+    if torch.rand(()) < 0.2:
+        colour = colour[:, torch.randperm(3)]
     return torch.cat([colour, alpha], 1)
 
 
@@ -80,10 +90,15 @@ def hue(rgb: Tensor) -> Tensor:
     return torch.stack([rgb[:, 0] - rgb[:, 1], rgb[:, 2] - rgb[:, 1]], 1)
 
 
-def loss_of(codec: Codec, rgba: Tensor) -> Tensor:
-    """Training loss of one batch of padded straight RGBA."""
+def loss_of(codec: Codec, rgba: Tensor, joint: bool) -> Tensor:
+    """Training loss of one batch of padded straight RGBA.
+
+    The latent is held near the picture at 1/8 size: loosely while everything is trained jointly, alone before. Without that
+    beginning the channels fall onto one axis of colour, and leaving it takes thousands of steps.
+    """
     latent = codec.encode(rgba)
-    noisy = latent + 0.03 * latent.detach().std() * torch.randn_like(latent)
+    given = latent if joint else latent.detach()
+    noisy = given + 0.03 * given.detach().std() * torch.randn_like(latent)
     picture, out = codec.decode(noisy)
     rgb, alpha = rgba[:, :3], rgba[:, 3:]
     grey = (2 * rgb - 1) * alpha
@@ -91,11 +106,12 @@ def loss_of(codec: Codec, rgba: Tensor) -> Tensor:
     backdrop = torch.rand(len(rgba), 3, 1, 1)
     seen, wanted = (c * a + backdrop * (1 - a) for c, a in ((got_rgb, got_alpha), (rgb, alpha)))
     premultiplied, target = got_rgb * alpha, rgb * alpha
+    small = F.avg_pool2d(torch.cat([grey, alpha], 1), 8)
     return (
         0.5 * F.l1_loss(picture, grey) + F.l1_loss(hue(picture), hue(grey))
         + 2.0 * F.l1_loss(got_alpha, alpha) + 2.0 * F.l1_loss(seen, wanted) + F.mse_loss(seen, wanted) * 4
         + F.l1_loss(premultiplied, target) + 2.0 * F.l1_loss(hue(premultiplied), hue(target))
-        + 0.1 * F.l1_loss(got_rgb, rgb) + 1e-3 * latent.square().mean()
+        + 0.1 * F.l1_loss(got_rgb, rgb) + (0.01 if joint else 5.0) * F.mse_loss(latent, 2 * small)
     )
 
 
@@ -117,38 +133,23 @@ def report(codec: Codec, rgba: Tensor) -> str:
 
 def train(work: Path, minutes: float, registry: str) -> None:
     """Train for so many minutes in all (over any number of starts) and leave ``codec.pt`` in the work folder."""
+    rank = join()
+    if rank == 0:
+        fetch(work, registry)
+    wait_for_all()
     archive = fetch(work, registry)
     own = pictures(archive, [thing.code for thing in things()])
     others = pictures(archive)
-    codec = Codec()
-    optimizer = torch.optim.AdamW(codec.parameters(), lr=1.5e-3, betas=(0.9, 0.98), weight_decay=1e-4)
-    clock = Clock(minutes)
-    target = work / "codec.pt"
-    if target.exists():
-        state = torch.load(target, weights_only=True)
-        codec.load_state_dict(state["codec"])
-        optimizer.load_state_dict(state["optimizer"])
-        clock.resume(state["step"], state["seconds"])
-    generator = torch.Generator().manual_seed(1 + clock.step)
     check = own[::10].float() / 255
-    while not clock.over:
-        pool = own if torch.rand((), generator=generator) < 0.7 else others
-        rgba = augment(pool[torch.randint(len(pool), (BATCH,), generator=generator)], generator)
-        optimizer.param_groups[0]["lr"] = 1.5e-3 * clock.rate()
+    torch.manual_seed(1)
+    codec = Codec()
+
+    def loss(source: random.Random, done: float) -> Tensor:
+        pool = own if source.random() < OWN_SHARE else others
         with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(codec, rgba)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
-        codec.vae.quant_conv.weight.grad[4:] = 0
-        codec.vae.quant_conv.bias.grad[4:] = 0
-        optimizer.step()
-        clock.tick()
-        if clock.step % 50 == 0:
-            print(f"codec {clock} loss {loss.item():.4f}", flush=True)
-        if clock.step % 200 == 0 or clock.over:
-            print(report(codec, check), flush=True)
-            save_atomically(target, codec=codec.state_dict(), optimizer=optimizer.state_dict(), **clock.state())
+            return loss_of(codec, augment(pool[torch.randint(len(pool), (BATCH,))]), joint=done > ALONE)
+
+    run(work / "codec.pt", codec, loss, minutes, LEARNING_RATE, report=lambda shadow: report(cast(Codec, shadow), check))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ VAE = dict(
 )
 UNET = dict(
     sample_size=16, in_channels=4, out_channels=4, layers_per_block=2, norm_num_groups=16,
-    block_out_channels=(32, 96, 128, 160), attention_head_dim=2, cross_attention_dim=128,
+    block_out_channels=(32, 96, 128, 128), attention_head_dim=(1, 2, 2, 2), cross_attention_dim=128,
     down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
     up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
 )

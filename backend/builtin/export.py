@@ -1,0 +1,71 @@
+"""Last stage: write the trained networks as the files that the backend loads, in float16.
+
+    python -m backend.builtin.export --work FOLDER [--to backend/builtin/weights]
+
+``model/`` is an ordinary diffusers folder; the three layer files have the released key grammar and names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from backend.builtin.codec import Codec
+from backend.builtin.loop import trained
+from backend.builtin.unet import Painter
+
+WEIGHTS = Path(__file__).with_name("weights")
+MEGABYTES_ALLOWED = 35
+
+
+def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same state dict in float16; a value outside its range is an error."""
+    out = {key: value.half().contiguous() for key, value in state.items()}
+    wrong = [key for key, value in out.items() if not value.isfinite().all()]
+    if wrong:
+        raise RuntimeError(f"not finite in float16: {wrong[:3]}")
+    return out
+
+
+def export(work: Path, target: Path) -> None:
+    """Write ``codec_white.pt``, ``unet.pt`` and ``sharing.pt`` of the work folder to the target folder."""
+    codec = Codec()
+    codec.load_state_dict(torch.load(work / "codec_white.pt", weights_only=True)["codec"])
+    codec.vae.register_to_config(scaling_factor=1.0)
+    tokenizer = CLIPTokenizer.from_pretrained(str(work / "tokenizer"))
+    painter = Painter(tokenizer)
+    painter.load_state_dict(trained(work / "unet.pt"))
+    model = target / "model"
+    for part, module in (("vae", codec.vae), ("unet", painter.unet), ("text_encoder", painter.text)):
+        half(module.state_dict())
+        module.half().save_pretrained(model / part, safe_serialization=True)
+    shutil.copytree(work / "tokenizer", model / "tokenizer", dirs_exist_ok=True)
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
+    }
+    (model / "model_index.json").write_text(json.dumps(index, indent=1), "utf-8")
+    sharing = trained(work / "sharing.pt")
+    save_file(half(sharing), target / "layer_sd15_transparent_attn.safetensors")
+    save_file(half(codec.decoder.state_dict()), target / "layer_sd15_vae_transparent_decoder.safetensors")
+    save_file(half(codec.offset.state_dict()), target / "layer_sd15_vae_transparent_encoder.safetensors")
+    size = sum(file.stat().st_size for file in target.rglob("*.safetensors")) / 1e6
+    print(f"{size:.1f} MB of weights in {target}")
+    if size > MEGABYTES_ALLOWED:
+        raise RuntimeError(f"more than the {MEGABYTES_ALLOWED} MB that the repository has room for")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--to", type=Path, default=WEIGHTS)
+    options = parser.parse_args()
+    export(options.work, options.to)

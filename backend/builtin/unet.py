@@ -1,0 +1,124 @@
+"""Third stage: text encoder and UNet of the SD1.5 topology, trained on the cached latents.
+
+    torchrun --nproc-per-node 2 -m backend.builtin.unet --work FOLDER --minutes 80
+
+Epsilon prediction on Stable Diffusion's noise schedule, min-SNR weighting (Hang et al. 2023, gamma 5), an exponential
+moving average of the weights, a tenth of the captions dropped for classifier-free guidance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from backend.builtin import shapes
+from backend.builtin.captions import Captions
+from backend.builtin.codec import Codec
+from backend.builtin.dataset import fetch, pictures, things
+from backend.builtin.latents import cache, whiten
+from backend.builtin.loop import join, run, save_atomically, trained, wait_for_all
+from backend.builtin.vocabulary import train_vocabulary
+
+BATCH = 24
+LEARNING_RATE = 2e-3
+MIN_SNR_GAMMA = 5.0
+CAPTION_DROP = 0.1
+
+
+class Painter(nn.Module):
+    """Text encoder and UNet."""
+
+    def __init__(self, tokenizer: CLIPTokenizer):
+        super().__init__()
+        self.text = CLIPTextModel(CLIPTextConfig(
+            vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.eos_token_id, **shapes.TEXT,
+        ))
+        self.unet = UNet2DConditionModel(**shapes.UNET)
+        self.unet.set_attn_processor(AttnProcessor())
+
+    def forward(self, noisy: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
+        return self.unet(noisy, times, self.text(tokens).last_hidden_state).sample
+
+
+def schedule() -> Tensor:
+    """Cumulative alphas of Stable Diffusion's scaled-linear schedule, float32 ``[1000]``."""
+    return torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0).float()
+
+
+class Material:
+    """Cached latents, and token ids of captions drawn for them."""
+
+    def __init__(self, work: Path, registry: str):
+        archive = fetch(work, registry)
+        self.things = things()
+        images = pictures(archive, [thing.code for thing in self.things])
+        self.captions = Captions(self.things, images)
+        folder = work / "tokenizer"
+        if not (folder / "merges.txt").exists():
+            train_vocabulary(self.captions.all(), folder)
+        self.tokenizer = CLIPTokenizer.from_pretrained(str(folder))
+        codec_file, latents_file = work / "codec_white.pt", work / "latents.pt"
+        if not latents_file.exists():
+            codec = Codec()
+            codec.load_state_dict(trained(work / "codec.pt"))
+            whiten(codec, images[::2].float() / 255)
+            save_atomically(codec_file, codec=codec.state_dict())
+            save_atomically(latents_file, latents=cache(codec, images, torch.Generator().manual_seed(7)))
+        self.latents: Tensor = torch.load(latents_file, weights_only=True)["latents"]
+        self._ids: dict[str, list[int]] = {}
+
+    def tokens(self, captions: list[str]) -> Tensor:
+        """Token ids ``[B, 77]``, padded as the inference path does."""
+        for caption in captions:
+            if caption not in self._ids:
+                self._ids[caption] = self.tokenizer(caption, padding="max_length", max_length=77, truncation=True).input_ids
+        return torch.tensor([self._ids[caption] for caption in captions])
+
+    def batch(self, source: random.Random) -> tuple[Tensor, Tensor]:
+        """Latents ``[B, 4, h, w]`` and token ids ``[B, 77]``."""
+        rows = [source.randrange(len(self.things)) for _ in range(BATCH)]
+        captions = ["" if source.random() < CAPTION_DROP else self.captions.draw(row, source) for row in rows]
+        latents = torch.stack([self.latents[row, source.randrange(self.latents.shape[1])] for row in rows])
+        return latents, self.tokens(captions)
+
+
+def loss_of(painter: Painter, latents: Tensor, tokens: Tensor, alphas: Tensor) -> Tensor:
+    """Min-SNR weighted epsilon loss of one batch."""
+    times = torch.randint(0, 1000, (len(latents),))
+    alpha = alphas[times].view(-1, 1, 1, 1)
+    noise = torch.randn_like(latents)
+    with torch.autocast("cpu", torch.bfloat16):
+        guess = painter(alpha.sqrt() * latents + (1 - alpha).sqrt() * noise, times, tokens)
+    snr = alpha.flatten() / (1 - alpha.flatten())
+    weight = snr.clamp(max=MIN_SNR_GAMMA) / snr
+    return ((guess.float() - noise).square().mean((1, 2, 3)) * weight).mean()
+
+
+def train(work: Path, minutes: float, registry: str) -> None:
+    """Train for so many minutes in all (over any number of starts) and leave ``unet.pt`` in the work folder."""
+    rank = join()
+    if rank == 0:
+        Material(work, registry)
+    wait_for_all()
+    material = Material(work, registry)
+    torch.manual_seed(3)
+    painter = Painter(material.tokenizer)
+    alphas = schedule()
+    run(work / "unet.pt", painter, lambda source, _: loss_of(painter, *material.batch(source), alphas), minutes, LEARNING_RATE)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=80)
+    parser.add_argument("--registry", default="https://registry.npmjs.org")
+    options = parser.parse_args()
+    train(options.work, options.minutes, options.registry)

@@ -1,0 +1,104 @@
+"""The recipe of the built-in model: its list of objects, captions, vocabulary, latent basis and training loop."""
+
+import hashlib
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from backend.builtin import dataset
+from backend.builtin.captions import Captions, colour_word
+from backend.builtin.codec import Codec
+from backend.builtin.latents import whiten
+from backend.builtin.loop import run
+from backend.builtin.vocabulary import BEGIN, END, train_vocabulary
+
+
+def test_list_of_objects_is_closed_and_without_doubles() -> None:
+    things = dataset.things()
+    assert len(things) >= 300
+    names = [name for thing in things for name in thing.names]
+    assert len(names) == len(set(names))
+    assert len({thing.code for thing in things}) == len(things)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("apple", "an apple"), ("rose", "a rose"), ("soap bubbles", "soap bubbles"), ("dress", "a dress")],
+)
+def test_captions_have_the_right_article(name: str, expected: str) -> None:
+    assert dataset.fill("{article} {}", name) == expected
+
+
+def test_package_with_a_wrong_hash_is_refused_and_removed(tmp_path: Path) -> None:
+    archive = tmp_path / f"fluent-emoji-3d-{dataset.VERSION}.tgz"
+    archive.write_bytes(b"not the package")
+    with pytest.raises(RuntimeError, match="not the expected file"):
+        dataset.fetch(tmp_path)
+    assert not archive.exists()
+    assert hashlib.sha256(b"not the package").hexdigest() != dataset.SHA256
+
+
+@pytest.mark.parametrize(
+    ("rgb", "word"), [((220, 30, 30), "red"), ((40, 160, 60), "green"), ((250, 250, 250), "white"), ((110, 70, 40), "brown")]
+)
+def test_colour_words(rgb: tuple[int, int, int], word: str) -> None:
+    picture = torch.tensor((*rgb, 255), dtype=torch.uint8).view(4, 1, 1).expand(4, 8, 8)
+    assert colour_word(picture) == word
+
+
+def test_vocabulary_writes_known_words_as_one_token_and_never_fails(tmp_path: Path) -> None:
+    pictures = torch.zeros(2, 4, 8, 8, dtype=torch.uint8)
+    captions = Captions([dataset.Thing("x", ("apple",)), dataset.Thing("y", ("teapot",))], pictures)
+    tokenizer = train_vocabulary(captions.all() * 3, tmp_path)
+    assert tokenizer.convert_ids_to_tokens(tokenizer("an apple").input_ids) == [BEGIN, "an</w>", "apple</w>", END]
+    unknown = tokenizer("žluťoučký 猫 #7").input_ids
+    assert END not in tokenizer.convert_ids_to_tokens(unknown[1:-1])
+    assert captions.draw(1, random.Random(0)).count("teapot") == 1
+
+
+def test_whitening_changes_the_basis_but_not_the_pictures() -> None:
+    torch.manual_seed(0)
+    codec = Codec().eval()
+    with torch.no_grad():
+        codec.offset.blocks[-1].weight.normal_(std=0.1)
+        rgba = torch.rand(4, 4, 64, 64)
+        before = codec.decode(codec.encode(rgba))
+        whiten(codec, rgba)
+        latent = codec.encode(rgba)
+        after = codec.decode(latent)
+    flat = latent.permute(1, 0, 2, 3).flatten(1)
+    torch.testing.assert_close(flat.mean(1), torch.zeros(4), atol=1e-3, rtol=0)
+    torch.testing.assert_close(torch.cov(flat), torch.eye(4), atol=1e-2, rtol=0)
+    for old, new in zip(before, after, strict=True):
+        torch.testing.assert_close(new, old, atol=2e-4, rtol=1e-3)
+
+
+def test_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    def lesson() -> tuple[torch.nn.Linear, list[float]]:
+        torch.manual_seed(0)
+        model, seen = torch.nn.Linear(2, 1), []
+
+        def loss(source: random.Random, done: float) -> torch.Tensor:
+            seen.append(done)
+            x = torch.randn(16, 2)
+            return (model(x) - x.sum(1, keepdim=True)).square().mean()
+
+        run(tmp_path / "state.pt", model, loss, minutes=budget, learning_rate=1e-2)
+        return model, seen
+
+    budget = 0.005
+    _, seen = lesson()
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert saved["step"] == len(seen)
+    budget = 0.02
+    _, later = lesson()
+    assert later[0] > 0.2, "the second start begins where the first ended"
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == len(seen) + len(later)
+
+
+def test_objects_file_is_what_the_docker_offers() -> None:
+    entries = json.loads(dataset.OBJECTS_FILE.read_text("utf-8"))
+    assert all(set(entry) <= {"code", "name", "group", "synonyms"} for entry in entries)
