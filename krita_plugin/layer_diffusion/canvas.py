@@ -1,0 +1,163 @@
+"""Krita's documents, as this plugin needs them; the only module that calls libkis.
+
+Everything here runs on the GUI thread. What Krita does with each of these calls, and which of them hang or crash when
+they are made at the wrong moment, was measured on Krita 5.1, 5.2, 5.3 and 6.0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from krita import Krita
+
+from .geometry import Area
+from .notices import Trouble
+from .pixels import Picture
+from .qt import QtCore
+from .settings import SizeMode
+
+GROUP = "layer_diffusion"
+SRGB = ("RGBA", "U8", "sRGB-elle-V2-srgbtrc.icc")
+ACTIVE_LATE_MS = 100
+
+
+def active_document():
+    """Return the document in front, or None."""
+    return Krita.instance().activeDocument()
+
+
+def is_open(document) -> bool:
+    """Whether the document is still open; its handle stays harmless when it is not."""
+    return any(document == other for other in Krita.instance().documents())
+
+
+def is_idle(document) -> bool:
+    """False while a brush stroke, a filter or an update runs.
+
+    A node added then blocks Krita for over a second and cuts the stroke short. Nothing may be changed between the two
+    calls below: `addChildNode` under a lock never returns.
+    """
+    if not document.tryBarrierLock():
+        return False
+    document.unlock()
+    return True
+
+
+def area_of(document, mode: SizeMode, width: int, height: int) -> Area:
+    """Return the area to generate for.
+
+    `width` and `height` are those of `SizeMode.OWN`, which begins where the selection does or lies in the middle.
+    Raises `Trouble` when there is no selection to take.
+    """
+    selection = document.selection()
+    if mode is SizeMode.OWN:
+        if selection is not None:
+            return Area(selection.x(), selection.y(), width, height)
+        return Area(0, 0, width, height).centred_in(document.width(), document.height())
+    if mode is SizeMode.DOCUMENT:
+        return Area(0, 0, document.width(), document.height())
+    if selection is None or not selection.width() or not selection.height():
+        raise Trouble("Nothing is selected.", "Select an area, or set the size to Document.")
+    # A selection may reach beyond the canvas, where nobody would see the result.
+    left, top = max(0, selection.x()), max(0, selection.y())
+    right = min(document.width(), selection.x() + selection.width())
+    bottom = min(document.height(), selection.y() + selection.height())
+    if left >= right or top >= bottom:
+        raise Trouble("The selection lies outside the canvas.", "Select an area on the canvas.")
+    return Area(left, top, right - left, bottom - top)
+
+
+def insert(document, name: str, pictures: Iterable[Picture]) -> None:
+    """Put pictures, bottom first, on top of the document as one group: one undo step.
+
+    Selection and active layer stay as they are. Call it only when `is_idle`. Raises `Trouble` when Krita refuses.
+    """
+    active = document.activeNode()
+    with _staging(document) as stage:
+        # Each node added is an undo step of its own, in a group outside of a document too: hence the second document.
+        group = stage.createGroupLayer(name)
+        for picture in pictures:
+            group.addChildNode(_layer(stage, picture), None)
+        copy = group.clone()
+    root = document.rootNode()
+    layers = [node for node in root.childNodes() if not node.type().endswith("mask")]
+    # Not above None: while something is selected that is above the selection mask, and after undo and redo the bottom.
+    if not root.addChildNode(copy, layers[-1] if layers else None):
+        raise Trouble("Krita did not accept the new layers.", "Press Insert to try again.")
+    # A group that was never in a document has not been rendered, and adding it does not do it.
+    document.refreshProjection()
+    if active is not None:
+        _keep_active(document, active, copy)
+
+
+def _layer(stage, picture: Picture):
+    """A paint layer in 8-bit sRGB, which Krita composites rightly in documents of any colour space."""
+    if len(picture.pixels) != picture.area.width * picture.area.height * 4:  # Krita draws nothing then, and says nothing
+        raise ValueError(f"{len(picture.pixels)} bytes for {picture.area}")
+    with contextlib.ExitStack() as stack:
+        own_space = (stage.colorModel(), stage.colorDepth(), stage.colorProfile())
+        source = stage if own_space == SRGB else stack.enter_context(_staging(stage, SRGB))
+        layer = source.createNode(picture.name, "paintlayer")
+        area = picture.area
+        layer.setPixelData(picture.pixels, area.x, area.y, area.width, area.height)
+        layer.setOpacity(round(picture.opacity * 255))
+        layer.setVisible(picture.visible)
+        if source is stage:
+            return layer
+        source.rootNode().addChildNode(layer, None)
+        return layer.clone()
+
+
+@contextlib.contextmanager
+def _staging(document, space=None):
+    """A document that nobody sees, of the size of `document` and its colour space or `space`, without layers."""
+    space = space or (document.colorModel(), document.colorDepth(), document.colorProfile())
+    stage = Krita.instance().createDocument(document.width(), document.height(), "staging", *space, 300.0)
+    try:
+        for node in stage.rootNode().childNodes():
+            node.remove()
+        yield stage
+    finally:
+        stage.waitForDone()
+        stage.setModified(False)
+        stage.close()
+
+
+def _keep_active(document, active, added) -> None:
+    """Leave the person on the layer they work on. Krita moves to the new layer, some versions only some turns later."""
+
+    def restore() -> None:
+        now = document.activeNode() if is_open(document) else None
+        inside = {added.uniqueId(), *(node.uniqueId() for node in added.childNodes())}
+        if now is not None and now.uniqueId() in inside:
+            document.setActiveNode(active)
+
+    for delay in (0, ACTIVE_LATE_MS):
+        QtCore.QTimer.singleShot(delay, restore)
+
+
+def read_setting(name: str, default: str) -> str:
+    """Return a setting of the plugin from Krita's own settings."""
+    return Krita.instance().readSetting(GROUP, name, default)
+
+
+def write_setting(name: str, value: str) -> None:
+    """Keep a setting of the plugin in Krita's own settings."""
+    Krita.instance().writeSetting(GROUP, name, value)
+
+
+def data_folder() -> Path:
+    """Return the folder where the plugin may leave files."""
+    return Path(Krita.instance().getAppDataLocation()) / GROUP
+
+
+def version() -> str:
+    """Return Krita's version."""
+    return Krita.instance().version()
+
+
+def on_closing(callback: Callable[[], None]) -> None:
+    """Call back when Krita is about to quit."""
+    Krita.instance().notifier().applicationClosing.connect(callback)

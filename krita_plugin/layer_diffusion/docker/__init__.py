@@ -1,0 +1,1 @@
+"""What the person sees: the panel with its widgets, and the controller that connects it to the session."""

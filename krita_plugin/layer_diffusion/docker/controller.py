@@ -1,0 +1,237 @@
+"""Connects the panel, the session, the network thread and the canvas."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+
+from .. import canvas
+from ..backend_process import BackendProcess
+from ..geometry import request_size
+from ..jobs import Job, Stage
+from ..link import Link
+from ..notices import Notice, Trouble
+from ..pixels import moved_inside, pictures
+from ..protocol.errors import LayerDiffusionError
+from ..protocol.job import LayerSet, Operation, Request
+from ..protocol.limits import MAX_SEED
+from ..qt import QtCore, QtWidgets
+from ..session import Session
+from ..settings import Settings, SizeMode
+from .panel import Panel
+
+LOOK_MS = 400
+"""Krita does not tell when the selection or the active document changes; looking costs microseconds."""
+RETRY_MS = 150
+SAVE_MS = 1000
+START_MS = 500
+
+CLOSED = Notice("The document was closed; the result is kept.", "Open a document and press Insert.")
+
+
+@functools.cache
+def backend() -> BackendProcess:
+    """Return the one backend of this Krita, which all its windows share."""
+    return BackendProcess(canvas.data_folder() / "backend.log")
+
+
+class Controller(QtCore.QObject):
+    """One for each docker."""
+
+    def __init__(self, panel: Panel) -> None:
+        super().__init__()
+        self._panel = panel
+        self._models: tuple = ()
+        self._remembered = Settings.from_text(canvas.read_setting("fields", ""))
+        self._link = Link(self._locate, self._prepare, f"Krita {canvas.version()}", secrets.token_hex(16))
+        self.session = Session(self._link.send, self._changed)
+        self._link.changed.connect(self.session.connection)
+        self._link.received.connect(self.session.received)
+        self._link.arrived.connect(self._arrived)
+        self._looking = self._timer(LOOK_MS, self.look, single=False)
+        self._inserting = self._timer(RETRY_MS, self._insert_arrived)
+        self._saving = self._timer(SAVE_MS, self._save)
+        self._starting = self._timer(START_MS, self._link.start)
+        panel.show_settings(self._remembered)
+        panel.shown.connect(self._shown)
+        panel.edited.connect(self._edited)
+        panel.prompt.submitted.connect(self.generate)
+        panel.generate.clicked.connect(lambda: self.generate())
+        panel.cancel.clicked.connect(lambda: self.cancel())
+        panel.error.acted.connect(self._copy_error)
+        panel.error.closed.connect(self.session.dismiss)
+        panel.kept.acted.connect(self.insert_kept)
+        canvas.on_closing(self._closing)
+        self._changed()
+
+    def _timer(self, interval: int, slot, single: bool = True) -> QtCore.QTimer:
+        timer = QtCore.QTimer(self)
+        timer.setInterval(interval)
+        timer.setSingleShot(single)
+        timer.timeout.connect(slot)
+        return timer
+
+    # What the person does
+
+    def generate(self) -> None:
+        """Ask for what the fields say; whatever is wrong with them is said in the error line."""
+        settings = self._panel.settings()
+        if settings.random_seed:
+            seed = secrets.randbelow(MAX_SEED + 1)
+            self._panel.seed.show_seed(seed, True)
+            settings = self._panel.settings()
+        self._link.start()
+        try:
+            document = canvas.active_document()
+            if document is None:
+                raise Trouble("No document is open.", "Create or open one, then press Generate.")
+            if not settings.prompt.strip():
+                raise Trouble("The prompt is empty.", "Type what should appear, for example: a red apple.")
+            area = canvas.area_of(document, settings.size_mode, settings.width, settings.height)
+            width, height = request_size(area.width, area.height)
+            request = Request(
+                operation=Operation.OBJECT,
+                model=settings.model or self._remembered.model or "builtin",
+                prompt=settings.prompt,
+                negative=settings.negative,
+                width=width,
+                height=height,
+                steps=settings.steps,
+                cfg=settings.cfg,
+                seed=settings.seed,
+                batch=settings.batch,
+            )
+        except Trouble as error:
+            self.session.report(error.notice)
+        except LayerDiffusionError as error:
+            self.session.report(Notice.of(error))
+        except ValueError as error:
+            self.session.report(Notice(str(error), "Choose another area or size."))
+        else:
+            self.session.generate(request, document, area)
+            self._save()
+
+    def cancel(self) -> None:
+        """Stop the oldest job; the next one goes on."""
+        going = [job for job in self.session.unfinished if job.stage is not Stage.CANCELLING]
+        if going:
+            self.session.cancel(going[0])
+
+    def insert_kept(self) -> None:
+        """Put the oldest kept result into the document in front."""
+        document = canvas.active_document()
+        for job in self.session.at(Stage.KEPT)[:1]:
+            if document is None:
+                self.session.report(Notice("No document is open.", "Create or open one, then press Insert."))
+                return
+            ready = moved_inside(job.pictures, job.area, document.width(), document.height())
+            self.session.release(job, document, ready)
+            self._insert_arrived()
+
+    def look(self) -> None:
+        """Say which size the result will have, as document and selection are now."""
+        self._panel.size_note.say(self._size_text(self._panel.settings()))
+
+    def _size_text(self, settings: Settings) -> str:
+        document = canvas.active_document()
+        if document is None:
+            return "No document is open"
+        try:
+            area = canvas.area_of(document, settings.size_mode, settings.width, settings.height)
+            width, height = request_size(area.width, area.height)
+        except Trouble as error:
+            return error.notice.message
+        except ValueError as error:
+            return str(error)
+        if (width, height) != (area.width, area.height):
+            return f"{area.width} × {area.height} px, made at {width} × {height}"
+        return "" if settings.size_mode is SizeMode.OWN else f"{width} × {height} px"
+
+    # The connection's thread calls these two
+
+    def _locate(self):
+        return backend().address()
+
+    def _prepare(self, job_id: str, layer_set: LayerSet):
+        job = self.session.jobs.get(job_id)
+        return pictures(layer_set, job.area) if job else ()
+
+    # Results
+
+    def _arrived(self, job_id: str, ready) -> None:
+        self.session.arrived(job_id, ready)
+        self._insert_arrived()
+
+    def _insert_arrived(self) -> None:
+        for job in self.session.at(Stage.ARRIVED):
+            self._insert(job)
+        if self.session.at(Stage.ARRIVED):
+            self._inserting.start()
+
+    def _insert(self, job: Job) -> None:
+        if not canvas.is_open(job.document):
+            self.session.keep(job, CLOSED)
+        elif canvas.is_idle(job.document):
+            try:
+                canvas.insert(job.document, job.name, job.pictures)
+            except Trouble as error:
+                self.session.keep(job, error.notice)
+            else:
+                self.session.inserted(job)
+
+    # The panel
+
+    def _shown(self) -> None:
+        self._looking.start()
+        self._starting.start()
+        self.look()
+
+    def _edited(self) -> None:
+        self._saving.start()
+        self._show_model()
+        self.look()
+
+    def _changed(self) -> None:
+        session, panel = self.session, self._panel
+        if session.models != self._models:
+            self._models = session.models
+            panel.show_models(session.models, self._remembered.model)
+            self._show_model()
+        unfinished = session.unfinished
+        jobs = unfinished or session.at(Stage.ARRIVED)
+        panel.cancel.setEnabled(any(job.stage is not Stage.CANCELLING for job in unfinished))
+        panel.progress.setVisible(bool(jobs))
+        if jobs:
+            panel.progress.setValue(round(jobs[0].fraction * 1000))
+            panel.progress.setFormat(jobs[0].text())
+        waiting = f", {len(jobs) - 1} more waiting" if len(jobs) > 1 else ""
+        panel.status.say(session.link.value + waiting)
+        panel.kept.say(_kept_text(session.at(Stage.KEPT)))
+        panel.error.say(str(session.notice or ""))
+
+    def _show_model(self) -> None:
+        chosen = self._panel.model.currentData()
+        self._panel.show_model(next((model for model in self._models if model.id == chosen), None))
+
+    def _copy_error(self) -> None:
+        QtWidgets.QApplication.clipboard().setText(self._panel.error.label.text())
+
+    def _save(self) -> None:
+        settings = self._panel.settings()
+        if not settings.model:  # the models are not known yet
+            settings = Settings(**{**vars(settings), "model": self._remembered.model})
+        canvas.write_setting("fields", settings.to_text())
+
+    def _closing(self) -> None:
+        for timer in (self._looking, self._inserting, self._starting, self._saving):
+            timer.stop()
+        self._save()
+        self._link.stop()
+        backend().stop()
+
+
+def _kept_text(jobs: list[Job]) -> str:
+    if not jobs:
+        return ""
+    more = f" ({len(jobs) - 1} more after it.)" if len(jobs) > 1 else ""
+    return f"“{jobs[0].name}”: {jobs[0].kept_because}{more}"

@@ -1,0 +1,53 @@
+"""Colours and pictures drawn from the current palette, so that they fit every theme of Krita."""
+
+from __future__ import annotations
+
+from ..qt import QtCore, QtGui
+
+Role = QtGui.QPalette.ColorRole
+
+
+def mixed(one, other, share: float):
+    """Return the colour between two, with `share` (0 to 1) of the first."""
+    channels = (
+        round(a * share + b * (1 - share)) for a, b in zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)
+    )
+    return QtGui.QColor(*channels)
+
+
+def muted(palette):
+    """Return the colour of side notes: readable, but quieter than the text."""
+    return mixed(palette.color(Role.WindowText), palette.color(Role.Window), 0.68)
+
+
+def warning(palette):
+    """Return (text, background, border) of an error: red on the window's own colour, dark or light."""
+    window = palette.color(Role.Window)
+    dark = window.lightness() < 128
+    red = QtGui.QColor(255, 120, 110) if dark else QtGui.QColor(176, 20, 20)
+    return mixed(red, palette.color(Role.WindowText), 0.75), mixed(red, window, 0.12), mixed(red, window, 0.45)
+
+
+def die_icon(palette, size: int = 16):
+    """Draw a die showing five."""
+    icon = QtGui.QIcon()
+    for group, mode in (
+        (QtGui.QPalette.ColorGroup.Active, QtGui.QIcon.Mode.Normal),
+        (QtGui.QPalette.ColorGroup.Disabled, QtGui.QIcon.Mode.Disabled),
+    ):
+        picture = QtGui.QPixmap(size * 2, size * 2)
+        picture.fill(QtCore.Qt.GlobalColor.transparent)
+        painter = QtGui.QPainter(picture)
+        painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
+        painter.scale(size * 2 / 16, size * 2 / 16)
+        colour = palette.color(group, Role.ButtonText)
+        painter.setPen(QtGui.QPen(colour, 1.4))
+        painter.drawRoundedRect(QtCore.QRectF(1.5, 1.5, 13, 13), 3, 3)
+        painter.setPen(QtCore.Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        for x, y in ((5, 5), (11, 5), (8, 8), (5, 11), (11, 11)):
+            painter.drawEllipse(QtCore.QPointF(x, y), 1.3, 1.3)
+        painter.end()
+        picture.setDevicePixelRatio(2)
+        icon.addPixmap(picture, mode)
+    return icon

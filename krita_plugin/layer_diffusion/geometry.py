@@ -1,0 +1,47 @@
+"""Areas of a document, the size to generate for them, and where a layer of the result lies in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .protocol.job import Box
+from .protocol.limits import MAX_SIDE, MIN_SIDE
+
+
+@dataclass(frozen=True)
+class Area:
+    """A rectangle in document pixels; x and y may be negative."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def centred_in(self, width: int, height: int) -> Area:
+        """Return the same size in the middle of a document of `width` x `height` pixels."""
+        return Area((width - self.width) // 2, (height - self.height) // 2, self.width, self.height)
+
+
+def request_size(width: int, height: int) -> tuple[int, int]:
+    """Return the size to generate for an area: its own, or the nearest allowed one of the same shape.
+
+    A standard page of 300 dpi is longer than the protocol's longest side; its result is enlarged when it arrives.
+    Raises `ValueError` for an area so narrow that no allowed size has its shape.
+    """
+    if max(width, height) > min(width, height) * (MAX_SIDE // MIN_SIDE):
+        raise ValueError(
+            f"An area of {width} × {height} pixels is too narrow: the longer side can be at most "
+            f"{MAX_SIDE // MIN_SIDE} times the shorter one."
+        )
+    scale = min(1.0, MAX_SIDE / max(width, height))
+    scale = max(scale, MIN_SIDE / min(width, height))
+    sides = (round(width * scale), round(height * scale))
+    return tuple(min(MAX_SIDE, max(MIN_SIDE, side)) for side in sides)  # type: ignore[return-value]
+
+
+def place(box: Box, requested: tuple[int, int], area: Area) -> Area:
+    """Return where a layer's box, in pixels of the request, lies in the document."""
+    across, down = area.width / requested[0], area.height / requested[1]
+    left, top = round(box.x * across), round(box.y * down)
+    right, bottom = round((box.x + box.width) * across), round((box.y + box.height) * down)
+    return Area(area.x + left, area.y + top, max(1, right - left), max(1, bottom - top))

@@ -1,0 +1,83 @@
+"""A job as the docker knows it, from the press of Generate until its layers are in the document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .geometry import Area
+from .notices import Notice
+from .pixels import Picture
+from .protocol.job import Phase, Progress, Request
+
+PHASES = {
+    Phase.LOADING: "Loading the model",
+    Phase.PROMPT: "Reading the prompt",
+    Phase.DENOISING: "Denoising",
+    Phase.DECODING: "Decoding transparency",
+}
+
+
+class Stage(Enum):
+    """Where a job is, seen from the docker."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    ARRIVED = "arrived"
+    """The layers are here and go into the document as soon as it is idle."""
+    KEPT = "kept"
+    """The layers are here and the person says where they go, since their document is gone."""
+
+
+@dataclass
+class Job:
+    """One request and what became of it so far; `document` is the canvas' own handle."""
+
+    id: str
+    request: Request
+    document: object
+    area: Area
+    stage: Stage = Stage.WAITING
+    position: int = 0
+    progress: Progress | None = None
+    pictures: tuple[Picture, ...] = ()
+    kept_because: Notice | None = None
+    sent: int = 0
+    """How often it was given to a backend: more than once when a backend ended and took it along."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a backend still owes an answer."""
+        return self.stage in (Stage.WAITING, Stage.RUNNING, Stage.CANCELLING)
+
+    @property
+    def fraction(self) -> float:
+        """0 to 1, never decreasing."""
+        return self.progress.fraction if self.progress else 0.0
+
+    @property
+    def name(self) -> str:
+        """What its group is called: the prompt on one line, not longer than a layer list can show."""
+        words = " ".join(self.request.prompt.split())
+        return words if len(words) <= 60 else words[:59].rstrip() + "…"
+
+    def advance(self, progress: Progress) -> None:
+        """Take a report, unless it would move the progress backwards, as those of a second try do."""
+        if self.stage is Stage.WAITING:
+            self.stage = Stage.RUNNING
+        if progress.fraction >= self.fraction:
+            self.progress = progress
+
+    def text(self) -> str:
+        """Say in a few words what is happening to it."""
+        if self.stage is Stage.CANCELLING:
+            return "Cancelling"
+        if self.stage is Stage.ARRIVED:
+            return "Waiting for the brush"
+        if self.stage is Stage.WAITING:
+            return f"Waiting, {self.position} before it" if self.position else "Waiting"
+        if self.progress is None:
+            return "Starting"
+        words = PHASES[self.progress.phase]
+        return f"{words} {self.progress.step}/{self.progress.total}" if self.progress.total > 1 else words

@@ -1,0 +1,197 @@
+"""The connection to the backend: one thread that starts it, connects, reads and reconnects.
+
+Everything that blocks happens here; what comes in is handed to the GUI thread by signals.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+from ._vendor.websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from ._vendor.websockets.sync.client import ClientConnection, connect
+from .backend_process import Address
+from .notices import Notice, Trouble
+from .protocol import VERSION
+from .protocol.errors import ErrorCode, LayerDiffusionError
+from .protocol.images import MAX_FRAME, Assembler, Image
+from .protocol.job import LayerSet
+from .protocol.messages import Done, Hello, Message, Refused, Welcome, build, parse
+from .qt import QtCore
+from .session import LinkState
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
+
+
+class _Stop(Exception):
+    """The connection must not be made again before the person asks for it; holds the notice that says why."""
+
+
+class Link(QtCore.QObject):
+    """The network thread and its signals.
+
+    `locate` returns where the backend listens and may start it; `prepare` turns a finished result into what `arrived`
+    carries. Both are called on the network thread.
+    """
+
+    changed = QtCore.pyqtSignal(object, object)
+    """`LinkState` and a `Notice` or None."""
+    received = QtCore.pyqtSignal(object)
+    """A message of the server, but for `Done`."""
+    arrived = QtCore.pyqtSignal(str, object)
+    """Job id and what `prepare` made of its layers."""
+
+    def __init__(
+        self, locate: Callable[[], Address], prepare: Callable[[str, LayerSet], object], client: str, client_id: str
+    ) -> None:
+        super().__init__()
+        self._locate = locate
+        self._prepare = prepare
+        self._hello = Hello((VERSION,), client, client_id)
+        self._outbox: queue.Queue[Message | None] = queue.Queue()
+        self._connection: ClientConnection | None = None
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Connect, and stay connected; no more than a nudge when it does so already."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="layer-diffusion-link", daemon=True)
+            self._thread.start()
+        self._wake.set()
+
+    def send(self, message: Message) -> None:
+        """Send when connected; without a connection the message is dropped, and `Welcome` says what to send again."""
+        if self._connection is not None:
+            self._outbox.put(message)
+
+    def stop(self) -> None:
+        """End the thread; nothing is emitted afterwards."""
+        self._stopping = True
+        self._wake.set()
+        self.blockSignals(True)
+        connection = self._connection
+        if connection is not None:
+            connection.close_socket()
+
+    # On the network thread from here on
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE_S
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                if self._talk():
+                    pause = FIRST_PAUSE_S
+                self._say(LinkState.LOST)
+            except (Trouble, _Stop) as error:
+                notice = error.notice if isinstance(error, Trouble) else error.args[0]
+                self._say(LinkState.FAILED, notice)
+                self._wake.wait()
+                continue
+            self._wake.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _talk(self) -> bool:
+        """One connection from its start to its end; return whether the server welcomed us."""
+        self._say(LinkState.STARTING)
+        address = self._locate()
+        self._say(LinkState.CONNECTING)
+        welcomed = False
+        try:
+            with self._connect(address) as connection:
+                connection.send(build(self._hello))
+                for message in self._incoming(connection):
+                    if isinstance(message, Welcome):
+                        welcomed = True
+                        self._begin_sending(connection)
+                    elif isinstance(message, Refused) and not welcomed:
+                        raise _Stop(Notice.of(message.error))
+                    self._emit(self.received, message)
+        except (OSError, WebSocketException, TimeoutError):
+            # It is tried again; InvalidStatus, which trying again does not mend, is dealt with in _connect.
+            pass
+        except LayerDiffusionError as error:
+            self._say(LinkState.LOST, Notice.of(error))
+            welcomed = False  # the next try may meet the same message: not at once
+        finally:
+            self._connection = None
+            self._outbox.put(None)
+        return welcomed
+
+    def _connect(self, address: Address) -> ClientConnection:
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        try:
+            return connect(
+                f"ws://{host}:{address.port}/",
+                additional_headers={"Authorization": f"Bearer {address.token}"},
+                compression=None,
+                proxy=None,  # a company's proxy has no business between two processes of one machine
+                max_size=MAX_FRAME,
+                open_timeout=10,
+                close_timeout=1,
+            )
+        except InvalidStatus as error:
+            raise _Stop(
+                Notice(
+                    f"The backend refused the connection (status {error.response.status_code}).",
+                    "Start Krita again; if that does not help, run the installer again.",
+                )
+            ) from error
+
+    def _incoming(self, connection: ClientConnection):
+        """Yield the server's messages; a `Done` is emitted as `arrived` once its images are complete."""
+        assembler = Assembler()
+        done: Done | None = None
+        images: list[Image] = []
+        while True:
+            try:
+                data = connection.recv()
+            except ConnectionClosed:
+                return
+            if isinstance(data, str):
+                message = parse(data)
+                if not isinstance(message, Done):
+                    yield message
+                    continue
+                if done is not None or message.images != len(message.layer_set.layers):
+                    raise LayerDiffusionError(ErrorCode.BAD_MESSAGE)
+                done, images = message, []
+                continue
+            image = assembler.add(data)
+            if image is None:
+                continue
+            if done is None or (image.job, image.index) != (done.job, len(images)):
+                raise LayerDiffusionError(ErrorCode.BAD_MESSAGE)
+            images.append(image)
+            if len(images) == done.images:
+                layer_set = done.layer_set.with_pixels([image.pixels for image in images])
+                self._emit(self.arrived, done.job, self._prepare(done.job, layer_set))
+                done = None
+
+    def _begin_sending(self, connection: ClientConnection) -> None:
+        self._outbox = queue.Queue()
+        self._connection = connection
+        arguments = (connection, self._outbox)
+        threading.Thread(target=_send_all, args=arguments, name="layer-diffusion-send", daemon=True).start()
+
+    def _say(self, state: LinkState, notice: Notice | None = None) -> None:
+        self._emit(self.changed, state, notice)
+
+    def _emit(self, signal, *values) -> None:
+        if not self._stopping:
+            signal.emit(*values)
+
+
+def _send_all(connection: ClientConnection, outbox: queue.Queue[Message | None]) -> None:
+    """Send what is put into the outbox until None comes or the connection ends."""
+    while True:
+        message = outbox.get()
+        if message is None:
+            return
+        try:
+            connection.send(build(message))
+        except (OSError, ConnectionClosed):
+            return

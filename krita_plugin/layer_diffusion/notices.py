@@ -1,0 +1,31 @@
+"""What the docker says when something needs the person: one sentence and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .protocol.errors import LayerDiffusionError
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence for people and a hint what to do next."""
+
+    message: str
+    hint: str
+
+    @classmethod
+    def of(cls, error: LayerDiffusionError) -> Notice:
+        """Return the notice for an error that the backend reported."""
+        return cls(error.message, error.hint)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class Trouble(Exception):
+    """Something on this side of the connection that the person can act on."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.notice = Notice(message, hint)

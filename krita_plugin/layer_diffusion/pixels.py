@@ -1,0 +1,59 @@
+"""From the protocol's RGBA to the BGRA that Krita's 8-bit layers hold, at the size the document needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from .geometry import Area, place
+from .protocol.job import LayerSet
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A layer that is ready for Krita: straight BGRA, 8 bits each, area.width * area.height * 4 bytes."""
+
+    name: str
+    area: Area
+    pixels: bytes
+    opacity: float
+    visible: bool
+
+
+def to_bgra(rgba: bytes) -> bytes:
+    """Swap red and blue of straight RGBA; alpha and the colour under it stay."""
+    swapped = bytearray(rgba)
+    swapped[0::4] = rgba[2::4]
+    swapped[2::4] = rgba[0::4]
+    return bytes(swapped)
+
+
+def pictures(layer_set: LayerSet, area: Area) -> tuple[Picture, ...]:
+    """Return the layers of a result, bottom first, as they go into `area` of a document.
+
+    The images of a batch are alternatives, so only the first one of them is shown.
+    """
+    requested = (layer_set.request.width, layer_set.request.height)
+    ready = []
+    for index, layer in enumerate(layer_set.layers):
+        where = place(layer.box, requested, area)
+        pixels = to_bgra(layer.pixels)
+        if (where.width, where.height) != (layer.box.width, layer.box.height):
+            from .scaling import scaled  # here, because it needs Qt and the rest of this module does not
+
+            pixels = scaled(pixels, (layer.box.width, layer.box.height), (where.width, where.height))
+        shown = layer.visible and (layer_set.request.batch == 1 or index == 0)
+        ready.append(Picture(layer.name, where, pixels, layer.opacity, shown))
+    return tuple(ready)
+
+
+def moved_inside(ready: Sequence[Picture], area: Area, width: int, height: int) -> tuple[Picture, ...]:
+    """Return pictures made for `area` for another document of this size: centred, where they would stick out of it."""
+    if area.x >= 0 and area.y >= 0 and area.x + area.width <= width and area.y + area.height <= height:
+        return tuple(ready)
+    centred = area.centred_in(width, height)
+    across, down = centred.x - area.x, centred.y - area.y
+    return tuple(
+        replace(picture, area=replace(picture.area, x=picture.area.x + across, y=picture.area.y + down))
+        for picture in ready
+    )

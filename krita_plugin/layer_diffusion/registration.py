@@ -1,0 +1,45 @@
+"""Makes the docker known to Krita, which then makes one for each of its windows."""
+
+from __future__ import annotations
+
+from krita import DockWidget, DockWidgetFactory, DockWidgetFactoryBase, Krita
+
+from . import canvas
+from .docker.controller import Controller
+from .docker.panel import Panel
+from .qt import QtCore
+
+DOCKER = "layer_diffusion"
+TITLE = "Layer Diffusion"
+INTRODUCE_AFTER_MS = 1500
+"""Touching dockers while Krita still starts can freeze it."""
+
+
+class LayerDiffusionDocker(DockWidget):
+    """The docker; everything in it is the panel's and the controller's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWindowTitle(TITLE)
+        self.panel = Panel()
+        self.setWidget(self.panel)
+        self.controller = Controller(self.panel)
+        QtCore.QTimer.singleShot(INTRODUCE_AFTER_MS, self._introduce)
+
+    def canvasChanged(self, canvas) -> None:  # noqa: N802 - Krita's name
+        """Krita calls this often, also with None."""
+        self.controller.look()
+
+    def _introduce(self) -> None:
+        """Show the docker once: newer Kritas hide those of plugins, and nobody looks for what they never saw."""
+        if canvas.read_setting("introduced", "") == "":
+            canvas.write_setting("introduced", "yes")
+            self.setVisible(True)
+
+
+def register() -> None:
+    """Called when Krita loads the plugin."""
+    # Krita 5 has the short name of this enum's member, Krita 6 the full one.
+    positions = getattr(DockWidgetFactoryBase, "DockPosition", DockWidgetFactoryBase)
+    right = getattr(positions, "DockRight", None) or DockWidgetFactoryBase.DockRight
+    Krita.instance().addDockWidgetFactory(DockWidgetFactory(DOCKER, right, LayerDiffusionDocker))

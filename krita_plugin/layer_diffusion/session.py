@@ -1,0 +1,221 @@
+"""The state of one docker: its jobs, the models it can use and the connection, without Qt and without I/O.
+
+What comes from the backend goes in through `received`, `arrived` and `link`; what goes to it comes out of the function
+given as `send`. After every change `changed` is called.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from enum import Enum
+
+from .geometry import Area
+from .jobs import Job, Stage
+from .notices import Notice
+from .pixels import Picture
+from .protocol.errors import ErrorCode
+from .protocol.job import ModelInfo, Request
+from .protocol.messages import (
+    Acknowledge,
+    Cancel,
+    Cancelled,
+    Failed,
+    Generate,
+    Message,
+    Models,
+    Queued,
+    Refused,
+    Running,
+    Started,
+    State,
+    Welcome,
+)
+
+MOST_TRIES = 3
+"""How often a job is given to a backend; one that took several backends down with it will take down the next."""
+
+
+class LinkState(Enum):
+    """The connection, as the status line says it."""
+
+    IDLE = "Starts with the first picture"
+    STARTING = "Starting the backend…"
+    CONNECTING = "Connecting…"
+    READY = "Ready"
+    LOST = "Connection lost, trying again…"
+    FAILED = "The backend is not running"
+
+
+class Session:
+    """Jobs by id in the order they were asked for, and what the backend told about itself."""
+
+    def __init__(self, send: Callable[[Message], None], changed: Callable[[], None]) -> None:
+        self._send = send
+        self._changed = changed
+        self.link = LinkState.IDLE
+        self.models: tuple[ModelInfo, ...] = ()
+        self.jobs: dict[str, Job] = {}
+        self.notice: Notice | None = None
+
+    # What the person does
+
+    def generate(self, request: Request, document: object, area: Area) -> Job:
+        """Ask for a job; it is sent now or as soon as there is a connection."""
+        job = Job(secrets.token_hex(16), request, document, area)
+        self.jobs[job.id] = job
+        self.notice = None
+        self._submit(job)
+        self._changed()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job; one that no backend has is gone at once."""
+        if not job.unfinished:
+            return
+        if job.sent:
+            job.stage = Stage.CANCELLING
+            self._send(Cancel(job.id))
+        else:
+            del self.jobs[job.id]
+        self._changed()
+
+    def dismiss(self) -> None:
+        """Forget the notice."""
+        self.notice = None
+        self._changed()
+
+    # What the canvas does with the layers
+
+    def inserted(self, job: Job) -> None:
+        """The layers are in a document: the backend may forget the job."""
+        self._finish(job.id)
+
+    def keep(self, job: Job, why: Notice) -> None:
+        """The layers cannot go where they were meant to: hold them until the person says where."""
+        job.stage = Stage.KEPT
+        job.kept_because = why
+        self._changed()
+
+    def release(self, job: Job, document: object, pictures: tuple[Picture, ...]) -> None:
+        """The person said where kept layers go: into this document, as these pictures."""
+        job.document, job.pictures = document, pictures
+        job.stage = Stage.ARRIVED
+        self._changed()
+
+    def at(self, stage: Stage) -> list[Job]:
+        """Return the jobs of one stage, oldest first."""
+        return [job for job in self.jobs.values() if job.stage is stage]
+
+    @property
+    def unfinished(self) -> list[Job]:
+        """Jobs that a backend still has to answer, oldest first."""
+        return [job for job in self.jobs.values() if job.unfinished]
+
+    # What comes from the other side
+
+    def connection(self, state: LinkState, notice: Notice | None = None) -> None:
+        """The connection changed. `FAILED` ends every unfinished job, since nobody is left to answer it."""
+        self.link = state
+        if state is LinkState.FAILED:
+            for job in self.unfinished:
+                del self.jobs[job.id]
+        if notice is not None:
+            self.notice = notice
+        self._changed()
+
+    def report(self, notice: Notice) -> None:
+        """Show a notice."""
+        self.notice = notice
+        self._changed()
+
+    def arrived(self, job_id: str, pictures: tuple[Picture, ...]) -> None:
+        """All layers of a job are here. A job that is no longer wanted, or was inserted before, is acknowledged."""
+        job = self.jobs.get(job_id)
+        if job is None or job.stage is Stage.CANCELLING:
+            self._finish(job_id)
+        elif job.unfinished:
+            job.pictures = pictures
+            job.stage = Stage.ARRIVED
+            self._changed()
+
+    def received(self, message: Message) -> None:
+        """Take a message of the server, but for `Done`, which `arrived` stands for."""
+        if isinstance(message, Welcome):
+            self._welcome(message)
+        elif isinstance(message, Models):
+            self.models = message.models
+        elif isinstance(message, Failed):
+            if self._wanted(message.job):
+                self.notice = Notice.of(message.error)
+            self._finish(message.job)
+        elif isinstance(message, Cancelled):
+            self._finish(message.job)
+        elif isinstance(message, Refused):
+            self._refused(message)
+        elif isinstance(message, (Queued, Started, Running)):
+            self._progress(message)
+        self._changed()
+
+    def _wanted(self, job_id: str) -> bool:
+        job = self.jobs.get(job_id)
+        return job is not None and job.stage is not Stage.CANCELLING
+
+    def _submit(self, job: Job) -> None:
+        if self.link is LinkState.READY:
+            job.sent += 1
+            self._send(Generate(job.id, job.request))
+
+    def _finish(self, job_id: str) -> None:
+        self.jobs.pop(job_id, None)
+        self._send(Acknowledge(job_id))
+        self._changed()
+
+    def _welcome(self, message: Welcome) -> None:
+        self.link = LinkState.READY
+        self.models = message.models
+        held = {status.job: status for status in message.jobs}
+        for job in self.unfinished:
+            status = held.get(job.id)
+            if status is None:
+                self._again(job)
+            elif job.stage is Stage.CANCELLING:
+                self._send(Cancel(job.id))
+            elif status.state in (State.QUEUED, State.RUNNING):
+                job.stage = Stage.RUNNING if status.state is State.RUNNING else Stage.WAITING
+                job.position = status.position
+
+    def _again(self, job: Job) -> None:
+        """A job that the backend does not know: never sent, or lost together with the backend that had it."""
+        if job.stage is Stage.CANCELLING:
+            del self.jobs[job.id]
+        elif job.sent < MOST_TRIES:
+            job.stage = Stage.WAITING
+            self._submit(job)
+        else:
+            del self.jobs[job.id]
+            self.notice = Notice(
+                "The backend ended several times while it worked on this job.",
+                "Try a smaller size or another model; the backend's log tells more.",
+            )
+
+    def _progress(self, message: Queued | Started | Running) -> None:
+        job = self.jobs.get(message.job)
+        if job is None or job.stage not in (Stage.WAITING, Stage.RUNNING):
+            return
+        if isinstance(message, Queued):
+            job.position = message.position
+        elif isinstance(message, Started):
+            job.stage = Stage.RUNNING
+        else:
+            job.advance(message.progress)
+
+    def _refused(self, message: Refused) -> None:
+        job = self.jobs.get(message.job or "")
+        if job is not None and job.unfinished:
+            del self.jobs[job.id]
+            if job.stage is Stage.CANCELLING:
+                return
+        # A job that was acknowledged twice over a broken connection is no news.
+        if message.error.code is not ErrorCode.UNKNOWN_JOB:
+            self.notice = Notice.of(message.error)

@@ -1,0 +1,78 @@
+"""What the docker remembers from one start of Krita to the next."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from enum import Enum
+
+from .protocol.limits import MAX_BATCH, MAX_CFG, MAX_PROMPT, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE
+
+
+class SizeMode(str, Enum):
+    """Which area of the document the result is made for."""
+
+    DOCUMENT = "document"
+    SELECTION = "selection"
+    OWN = "own"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The docker's fields; `seed` is the one last used when `random_seed` is on."""
+
+    prompt: str = ""
+    negative: str = ""
+    model: str = ""
+    size_mode: SizeMode = SizeMode.DOCUMENT
+    width: int = 512
+    height: int = 512
+    steps: int = 20
+    cfg: float = 5.0
+    seed: int = 0
+    random_seed: bool = True
+    batch: int = 1
+    advanced: bool = False
+
+    def to_text(self) -> str:
+        """Return the settings as text for `from_text`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Settings:
+        """Read what `to_text` of this or another version wrote; whatever is unusable gets its default."""
+        try:
+            stored = json.loads(text)
+        except ValueError:
+            return cls()
+        if not isinstance(stored, dict):
+            return cls()
+        usable = {}
+        for field in fields(cls):
+            value = _usable(field.name, field.default, stored.get(field.name))
+            if value is not None:
+                usable[field.name] = value
+        return cls(**usable)
+
+
+_RANGES = {
+    "width": (MIN_SIDE, MAX_SIDE),
+    "height": (MIN_SIDE, MAX_SIDE),
+    "steps": (1, MAX_STEPS),
+    "cfg": (0, MAX_CFG),
+    "seed": (0, MAX_SEED),
+    "batch": (1, MAX_BATCH),
+}
+
+
+def _usable(name: str, default: object, value: object) -> object | None:
+    if isinstance(default, SizeMode):
+        return SizeMode(value) if value in {mode.value for mode in SizeMode} else None
+    if isinstance(default, str):
+        return value[:MAX_PROMPT] if isinstance(value, str) else None
+    if isinstance(default, bool) or isinstance(value, bool):
+        return value if isinstance(default, bool) and isinstance(value, bool) else None
+    if not isinstance(value, (int, float)) or (isinstance(default, int) and not isinstance(value, int)):
+        return None
+    low, high = _RANGES[name]
+    return value if low <= value <= high else None

@@ -1,0 +1,104 @@
+"""What the tests of the plugin share: the assembled plugin, its import outside of Krita, and runs of a real Krita."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from krita_plugin.build import assemble
+
+from .harness.run import KritaRun
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[1]
+NEEDED = ("krita", "Xvfb", "openbox", "xdotool", "import", "dbus-run-session")
+REQUIRED = os.environ.get("LAYER_DIFFUSION_REQUIRE_KRITA") == "1"
+RESOURCES = os.environ.get("KRITA_HARNESS_CACHE") or "/var/tmp/krita-harness-cache"
+ARTEFACTS = Path(os.environ.get("LAYER_DIFFUSION_ARTEFACTS") or PROJECT / "build" / "krita")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without Krita its tests are left out, unless they are required: then they run, and fail."""
+    missing = [program for program in NEEDED if shutil.which(program) is None]
+    if not missing or REQUIRED:
+        return
+    left_out = [item for item in items if item.get_closest_marker("krita")]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        reporter.write_line(
+            f"{len(left_out)} tests need a real Krita and are left out: {', '.join(missing)} is missing "
+            "(tests/krita/harness/install_krita.sh installs it)"
+        )
+
+
+def websockets_source() -> Path:
+    """The websockets release to put into the plugin: a wheel named in the environment, or what is installed."""
+    named = os.environ.get("LAYER_DIFFUSION_WEBSOCKETS")
+    if named:
+        return Path(named)
+    found = importlib.util.find_spec("websockets")
+    assert found is not None and found.origin is not None
+    return Path(found.origin).parent
+
+
+@pytest.fixture(scope="session")
+def plugin_folder(tmp_path_factory) -> Path:
+    """A folder with the assembled plugin, as it would lie in Krita's pykrita folder."""
+    folder = tmp_path_factory.mktemp("pykrita")
+    assemble(folder, websockets_source())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plugin(plugin_folder):
+    """Import a module of the assembled plugin by its name: plugin("session")."""
+    sys.path.insert(0, str(plugin_folder))
+    yield lambda name: importlib.import_module(f"layer_diffusion.{name}")
+    sys.path.remove(str(plugin_folder))
+
+
+@pytest.fixture
+def standin(tmp_path) -> Path:
+    """A folder from which `python -m backend serve` starts the stand-in."""
+    root = tmp_path / "standin"
+    shutil.copytree(HERE / "standin", root)
+    (root / "project").write_text(str(PROJECT), encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def krita(tmp_path, plugin_folder, request):
+    """Run a driver script in a real Krita whose plugin starts the backend of `root`; return the checked results."""
+
+    def run(driver: str, root: Path, timeout: float = 120, settings=None, **args) -> dict:
+        missing = [program for program in NEEDED if shutil.which(program) is None]
+        assert not missing, f"{', '.join(missing)} is missing; tests/krita/harness/install_krita.sh installs it"
+        installed = tmp_path / "plugin"
+        shutil.copytree(plugin_folder, installed)
+        config = {"python": sys.executable, "root": str(root)}
+        (installed / "layer_diffusion" / "backend.json").write_text(json.dumps(config), encoding="utf-8")
+        out = ARTEFACTS / request.node.name
+        with KritaRun(
+            driver=HERE / "drivers" / driver,
+            out=out,
+            plugins=[installed],
+            args={"root": str(root), **args},
+            timeout=timeout,
+            settings=settings,
+            cache=RESOURCES,
+        ) as session:
+            results = session.wait()
+        failed = [f"{check['name']}: {check['detail']}" for check in results.get("checks", []) if not check["passed"]]
+        problems = failed + [problem["traceback"] for problem in results.get("exceptions", [])]
+        assert results["status"] == "ok", f"{results['status']}, see {out}\n" + "\n".join(problems)
+        return results
+
+    return run

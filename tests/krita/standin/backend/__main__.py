@@ -1,0 +1,191 @@
+"""A stand-in for the backend: the real protocol over real websockets, with drawn discs in place of a model.
+
+Words in the prompt make it behave: "held" waits until the file `gate` lies in the working folder, "cut" breaks the
+connection in the middle of the first sending of the result, "die" ends the process in the middle of the first try,
+"memory" fails, "refused" is refused. Copy the folder `standin`, since it keeps its marks in the working folder.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+from pathlib import Path
+
+HERE = Path.cwd()
+sys.path.insert(0, (HERE / "project").read_text(encoding="utf-8").strip())
+
+from websockets.exceptions import ConnectionClosed  # noqa: E402
+from websockets.sync.server import serve  # noqa: E402
+
+from protocol import VERSION, messages  # noqa: E402
+from protocol.errors import ErrorCode, LayerDiffusionError  # noqa: E402
+from protocol.images import frames  # noqa: E402
+from protocol.job import Box, Layer, LayerSet, ModelInfo, Operation, Phase, Progress, Role  # noqa: E402
+
+MODELS = (
+    ModelInfo(
+        "builtin",
+        "Built-in",
+        "sd15",
+        128,
+        (Operation.OBJECT,),
+        "A small model for trying things out; install SDXL or SD1.5 for real work.",
+        ("red apple", "green apple", "pineapple", "apple pie", "ghost", "glass of milk", "teapot", "red balloon"),
+    ),
+    ModelInfo("other", "Another model with a name that is rather long", "sdxl", 1024, (Operation.OBJECT,), ""),
+)
+STEPS = 8
+FIRST = {"cut": threading.Event()}
+
+
+def disc(request, index):
+    """A red disc on padded red: soft edge, alpha 0 in the corners, colour everywhere."""
+    width, height = request.width, request.height
+    radius = min(width, height) * 0.4
+    rows = bytearray()
+    for y in range(height):
+        half = max(0.0, radius**2 - (y + 0.5 - height / 2) ** 2) ** 0.5
+        for_row = bytearray((200, 30 + 40 * index, 40, 0)) * width
+        if half:
+            left = width / 2 - half
+            for x in range(max(0, int(left) - 1), min(width, int(width - left) + 2)):
+                inside = min(x + 0.5 - left, width - left - x - 0.5) / 3 + 0.5
+                for_row[x * 4 + 3] = max(0, min(255, round(inside * 255)))
+        rows += for_row
+    seed = (request.seed + index) % 2**32
+    return Layer(Role.FOREGROUND, f"seed {seed}", Box(0, 0, width, height), bytes(rows), seed=seed)
+
+
+class Client:
+    """The jobs of one client id, which outlive its connections."""
+
+    def __init__(self):
+        self.jobs = {}
+        self.send = lambda message: None
+        self.connection = None
+        self.lock = threading.RLock()
+
+    def tell(self, message):
+        with self.lock:
+            try:
+                self.send(message)
+            except ConnectionClosed:
+                pass
+
+    def generate(self, job, request):
+        if job in self.jobs:
+            return
+        if "refused" in request.prompt:
+            error = LayerDiffusionError(ErrorCode.UNKNOWN_MODEL)
+            self.tell(messages.Refused(error, job))
+            return
+        self.jobs[job] = {"cancel": threading.Event(), "final": None, "state": messages.State.RUNNING}
+        self.tell(messages.Queued(job, 0))
+        threading.Thread(target=self.work, args=(job, request), daemon=True).start()
+
+    def work(self, job, request):
+        entry = self.jobs[job]
+        self.tell(messages.Started(job))
+        mark = HERE / "died"
+        for step in range(1, STEPS + 1):
+            self.tell(messages.Running(job, Progress(Phase.DENOISING, step, STEPS, step / (STEPS + 1))))
+            if entry["cancel"].wait(0.03):
+                break
+            if "die" in request.prompt and step == 3 and not mark.exists():
+                mark.touch()
+                os._exit(9)
+            while "held" in request.prompt and step == 4 and not (HERE / "gate").exists():
+                if entry["cancel"].wait(0.03):
+                    break
+        if entry["cancel"].is_set():
+            self.end(job, messages.State.CANCELLED, messages.Cancelled(job))
+        elif "memory" in request.prompt:
+            error = LayerDiffusionError(ErrorCode.OUT_OF_MEMORY)
+            self.end(job, messages.State.FAILED, messages.Failed(job, error))
+        else:
+            layers = tuple(disc(request, index) for index in range(request.batch))
+            layer_set = LayerSet(request, layers, {"made by": "stand-in"})
+            self.end(job, messages.State.DONE, layer_set)
+
+    def end(self, job, state, final):
+        with self.lock:
+            self.jobs[job].update(state=state, final=final)
+            self.send_final(job)
+
+    def send_final(self, job):
+        final = self.jobs[job]["final"]
+        if not isinstance(final, LayerSet):
+            self.tell(final)
+            return
+        self.tell(messages.Done(job, final.header, len(final.layers)))
+        for index, layer in enumerate(final.layers):
+            for number, frame in enumerate(frames(job, index, layer.box.width, layer.box.height, layer.pixels)):
+                if "cut" in final.request.prompt and number == 1 and not FIRST["cut"].is_set():
+                    FIRST["cut"].set()
+                    self.connection.socket.shutdown(socket.SHUT_RDWR)
+                    return
+                try:
+                    self.connection.send(frame)
+                except ConnectionClosed:
+                    return
+
+
+CLIENTS = {}
+
+
+def talk(connection):
+    client = None
+    try:
+        for text in connection:
+            message = messages.parse(text)
+            if isinstance(message, messages.Hello):
+                client = CLIENTS.setdefault(message.client_id, Client())
+                with client.lock:
+                    client.connection = connection
+                    client.send = lambda message: connection.send(messages.build(message))
+                    held = tuple(messages.JobStatus(job, entry["state"], 0) for job, entry in client.jobs.items())
+                    client.tell(messages.Welcome(VERSION, "stand-in", MODELS, held))
+                    for job, entry in client.jobs.items():
+                        if entry["final"] is not None:
+                            client.send_final(job)
+            elif isinstance(message, messages.Generate):
+                client.generate(message.job, message.request)
+            elif isinstance(message, messages.Cancel) and message.job in client.jobs:
+                client.jobs[message.job]["cancel"].set()
+            elif isinstance(message, messages.Acknowledge):
+                client.jobs.pop(message.job, None)
+                with open(HERE / "acknowledged", "a", encoding="utf-8") as log:
+                    log.write(message.job + "\n")
+    except ConnectionClosed:
+        pass
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", choices=["serve"])
+    parser.add_argument("--parent", type=int)
+    parser.parse_args()
+    if (HERE / "broken").exists():
+        sys.exit("ModuleNotFoundError: No module named 'torch'.")
+    token = secrets.token_hex(32)
+    token_file = HERE / f"token-{os.getpid()}"
+    token_file.write_text(token, encoding="utf-8")
+
+    def check(connection, request):
+        if request.headers.get("Authorization") != f"Bearer {token}":
+            return connection.respond(401, "no token\n")
+        return None
+
+    with serve(talk, "127.0.0.1", 0, process_request=check, compression=None, max_size=2**21) as server:
+        port = server.socket.getsockname()[1]
+        ready = {"event": "ready", "port": port, "host": "127.0.0.1", "token_file": str(token_file)}
+        print(json.dumps({**ready, "version": VERSION, "pid": os.getpid()}), flush=True)
+        threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
