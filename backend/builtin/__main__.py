@@ -1,7 +1,7 @@
 """Rebuild the built-in model from its data: ``python -m backend.builtin --work FOLDER``.
 
-Runs the stages one after another, each resumable: kill it at any time and start it again. With the default budgets it takes
-about two and a half hours on two CPU cores.
+Runs the stages one after another, each resumable: kill it at any time and start it again. With the default budgets
+it takes about two and a half hours on two CPU cores.
 """
 
 from __future__ import annotations
@@ -25,8 +25,17 @@ def main() -> int:
     options = parser.parse_args()
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(min(os.cpu_count() or 1, 4))]
     commands = [
-        [*launch, "-m", f"backend.builtin.{stage}", "--work", str(options.work), "--minutes", str(minutes * options.scale),
-         "--registry", options.registry]
+        [
+            *launch,
+            "-m",
+            f"backend.builtin.{stage}",
+            "--work",
+            str(options.work),
+            "--minutes",
+            str(minutes * options.scale),
+            "--registry",
+            options.registry,
+        ]
         for stage, minutes in STAGES
     ]
     commands.append([sys.executable, "-m", "backend.builtin.export", "--work", str(options.work)])

@@ -11,7 +11,15 @@ from backend.builtin.dataset import TEMPLATES, Thing, fill
 
 DOMINANT_SHARE = 0.55
 """A colour word is used only if at least this share of the opaque pixels has it."""
-HUES = (("red", 345, 15), ("orange", 15, 40), ("yellow", 40, 65), ("green", 65, 165), ("blue", 165, 250), ("purple", 250, 295), ("pink", 295, 345))
+HUES = (
+    ("red", 345, 15),
+    ("orange", 15, 40),
+    ("yellow", 40, 65),
+    ("green", 65, 165),
+    ("blue", 165, 250),
+    ("purple", 250, 295),
+    ("pink", 295, 345),
+)
 
 
 def colour_word(rgba: Tensor) -> str | None:
@@ -20,9 +28,14 @@ def colour_word(rgba: Tensor) -> str | None:
     high, low = pixels.max(0).values, pixels.min(0).values
     chroma = (high - low).clamp_min(1e-6)
     red, green, blue = pixels
-    hue = torch.where(
-        high == red, (green - blue) / chroma % 6, torch.where(high == green, (blue - red) / chroma + 2, (red - green) / chroma + 4)
-    ) * 60
+    hue = (
+        torch.where(
+            high == red,
+            (green - blue) / chroma % 6,
+            torch.where(high == green, (blue - red) / chroma + 2, (red - green) / chroma + 4),
+        )
+        * 60
+    )
     vivid = (chroma / high.clamp_min(1e-6) > 0.3) & (high > 0.25)
     shares = {"black": (high <= 0.3).float().mean(), "white": ((low > 0.75) & ~vivid).float().mean()}
     warm = ((hue < 45) | (hue >= 350)) & (high < 0.6)

@@ -16,7 +16,9 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.vae import DecoderOutput
+from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from torch import Tensor, nn
 
 from backend.builtin import shapes
@@ -46,23 +48,30 @@ class Codec(nn.Module):
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             last.weight.zero_()
             last.bias.zero_()
-            self.vae.quant_conv.weight[4:].zero_()
-            self.vae.quant_conv.bias[4:] = shapes.POSTERIOR_LOGVAR
+            quant = cast(nn.Conv2d, self.vae.quant_conv)
+            quant.weight[4:].zero_()
+            cast(Tensor, quant.bias)[4:] = shapes.POSTERIOR_LOGVAR
         keep = torch.arange(8) < 4
-        for parameter in self.vae.quant_conv.parameters():
+        for parameter in quant.parameters():
             parameter.register_hook(lambda gradient: gradient * keep.view(-1, *[1] * (gradient.dim() - 1)))
 
     def encode(self, rgba: Tensor) -> Tensor:
         """Padded straight RGBA ``[B, 4, H, W]`` in [0, 1] → unscaled transparent latent ``[B, 4, H/8, W/8]``."""
         rgb, alpha = rgba[:, :3], rgba[:, 3:]
-        mean = self.vae.encode((2 * rgb - 1) * alpha).latent_dist.mean
+        mean = cast(AutoencoderKLOutput, self.vae.encode((2 * rgb - 1) * alpha)).latent_dist.mean
         std = math.exp(0.5 * shapes.POSTERIOR_LOGVAR)
         return mean + std * OFFSET_GAIN * self.offset(torch.cat([alpha, rgb], 1))
 
-    def decode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Latent → (VAE picture in [-1, 1], (alpha, R, G, B) nominally in [0, 1])."""
-        picture = self.vae.decode(latent).sample
-        return picture, self.decoder(((picture + 1) / 2).clamp(0, 1), latent)
+    def decode(self, latent: Tensor, turns: int = 0, mirror: bool = False) -> tuple[Tensor, Tensor]:
+        """Latent → (VAE picture in [-1, 1], (alpha, R, G, B) nominally in [0, 1]).
+
+        With turns (by 90°) or mirror, the decoder is shown picture and latent in that position, as the ensemble does.
+        """
+        picture = cast(DecoderOutput, self.vae.decode(cast(torch.FloatTensor, latent))).sample
+        shown = [((picture + 1) / 2).clamp(0, 1), latent]
+        shown = [torch.rot90(x.flip(3) if mirror else x, turns, (2, 3)) for x in shown]
+        out = torch.rot90(self.decoder(*shown), -turns, (2, 3))
+        return picture, out.flip(3) if mirror else out
 
 
 def augment(images: Tensor) -> Tensor:
@@ -75,7 +84,10 @@ def augment(images: Tensor) -> Tensor:
     angle, zoom = uniform(-0.35, 0.35), uniform(0.85, 1.5)
     flip = (torch.rand(count) < 0.5).float() * 2 - 1
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    rows = [torch.stack([cos * flip, -sin, uniform(-0.15, 0.15)], 1), torch.stack([sin * flip, cos, uniform(-0.15, 0.15)], 1)]
+    rows = [
+        torch.stack([cos * flip, -sin, uniform(-0.15, 0.15)], 1),
+        torch.stack([sin * flip, cos, uniform(-0.15, 0.15)], 1),
+    ]
     grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
     pixels = images.float() / 255
     colour = F.grid_sample(pixels[:, :3], grid, padding_mode="border", align_corners=False)
@@ -93,13 +105,14 @@ def hue(rgb: Tensor) -> Tensor:
 def loss_of(codec: Codec, rgba: Tensor, joint: bool) -> Tensor:
     """Training loss of one batch of padded straight RGBA.
 
-    The latent is held near the picture at 1/8 size: loosely while everything is trained jointly, alone before. Without that
-    beginning the channels fall onto one axis of colour, and leaving it takes thousands of steps.
+    The latent is held near the picture at 1/8 size: loosely while everything is trained jointly, alone before. Without
+    that beginning the channels fall onto one axis of colour, and leaving it takes thousands of steps.
     """
     latent = codec.encode(rgba)
     given = latent if joint else latent.detach()
     noisy = given + 0.03 * given.detach().std() * torch.randn_like(latent)
-    picture, out = codec.decode(noisy)
+    turns, mirror = divmod(int(torch.randint(8, ())), 2)
+    picture, out = codec.decode(noisy, turns, bool(mirror))
     rgb, alpha = rgba[:, :3], rgba[:, 3:]
     grey = (2 * rgb - 1) * alpha
     got_alpha, got_rgb = out[:, :1], out[:, 1:]
@@ -108,10 +121,15 @@ def loss_of(codec: Codec, rgba: Tensor, joint: bool) -> Tensor:
     premultiplied, target = got_rgb * alpha, rgb * alpha
     small = F.avg_pool2d(torch.cat([grey, alpha], 1), 8)
     return (
-        0.5 * F.l1_loss(picture, grey) + F.l1_loss(hue(picture), hue(grey))
-        + 2.0 * F.l1_loss(got_alpha, alpha) + 2.0 * F.l1_loss(seen, wanted) + F.mse_loss(seen, wanted) * 4
-        + F.l1_loss(premultiplied, target) + 2.0 * F.l1_loss(hue(premultiplied), hue(target))
-        + 0.1 * F.l1_loss(got_rgb, rgb) + (0.01 if joint else 5.0) * F.mse_loss(latent, 2 * small)
+        0.5 * F.l1_loss(picture, grey)
+        + F.l1_loss(hue(picture), hue(grey))
+        + 2.0 * F.l1_loss(got_alpha, alpha)
+        + 2.0 * F.l1_loss(seen, wanted)
+        + F.mse_loss(seen, wanted) * 4
+        + F.l1_loss(premultiplied, target)
+        + 2.0 * F.l1_loss(hue(premultiplied), hue(target))
+        + 0.1 * F.l1_loss(got_rgb, rgb)
+        + (0.01 if joint else 5.0) * F.mse_loss(latent, 2 * small)
     )
 
 
@@ -125,7 +143,11 @@ def report(codec: Codec, rgba: Tensor) -> str:
     errors = []
     for colour in ((0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
         behind = torch.tensor(colour).view(1, 3, 1, 1)
-        errors.append(((out[:, 1:] * out[:, :1] + behind * (1 - out[:, :1])) - (rgb * alpha + behind * (1 - alpha))).square().mean())
+        errors.append(
+            ((out[:, 1:] * out[:, :1] + behind * (1 - out[:, :1])) - (rgb * alpha + behind * (1 - alpha)))
+            .square()
+            .mean()
+        )
     psnr = -10 * torch.stack(errors).mean().log10()
     empty = out[:, :1][alpha == 0].mean()
     return f"psnr {psnr:.2f} dB, alpha mae {(out[:, :1] - alpha).abs().mean():.5f}, residue {empty:.5f}"
@@ -149,7 +171,9 @@ def train(work: Path, minutes: float, registry: str) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             return loss_of(codec, augment(pool[torch.randint(len(pool), (BATCH,))]), joint=done > ALONE)
 
-    run(work / "codec.pt", codec, loss, minutes, LEARNING_RATE, report=lambda shadow: report(cast(Codec, shadow), check))
+    run(
+        work / "codec.pt", codec, loss, minutes, LEARNING_RATE, report=lambda shadow: report(cast(Codec, shadow), check)
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,14 @@ MARGIN = 6
 """Pixels kept empty around an icon, so that small rotations and shifts stay inside the picture."""
 
 OBJECTS_FILE = Path(__file__).with_name("objects.json")
-TEMPLATES = ("{}", "{article} {}", "{article} {}, high quality", "{}, high quality", "a picture of {article} {}", "3d icon of {article} {}")
+TEMPLATES = (
+    "{}",
+    "{article} {}",
+    "{article} {}, high quality",
+    "{}, high quality",
+    "a picture of {article} {}",
+    "3d icon of {article} {}",
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def fetch(folder: Path, registry: str = "https://registry.npmjs.org") -> Path:
 
 
 def pictures(archive: Path, codes: list[str] | None = None) -> Tensor:
-    """Icons as uint8 ``[N, 4, SIDE, SIDE]`` straight RGBA with colour padded under alpha; all of them if codes is None."""
+    """Icons as uint8 ``[N, 4, SIDE, SIDE]`` straight RGBA, colour padded under alpha; all of them if codes is None."""
     from backend.engine.padding import pad_rgb
 
     with tarfile.open(archive) as tar:
@@ -89,4 +96,6 @@ def pictures(archive: Path, codes: list[str] | None = None) -> Tensor:
 
 def _is_flag_or_tone(code: str) -> bool:
     parts = code.split("-")
-    return any(p.startswith(("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff", "1f1")) for p in parts) or parts[0].startswith("00")
+    return any(p.startswith(("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff", "1f1")) for p in parts) or parts[
+        0
+    ].startswith("00")

@@ -49,8 +49,10 @@ def export(work: Path, target: Path) -> None:
     shutil.copytree(work / "tokenizer", model / "tokenizer", dirs_exist_ok=True)
     index = {
         "_class_name": "StableDiffusionPipeline",
-        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
     }
     (model / "model_index.json").write_text(json.dumps(index, indent=1), "utf-8")
     sharing = trained(work / "sharing.pt")

@@ -1,8 +1,8 @@
 """Second stage: whiten the latent space exactly, and cache the latents that the UNet learns.
 
-Whitening is a change of basis folded into the 1×1 convolutions on both sides of the latent, so the codec computes the same
-pictures while every latent channel has mean 0, variance 1 and no correlation with the others. Without it, the colour
-channels with little variance drown in the diffusion noise.
+Whitening is a change of basis folded into the 1×1 convolutions on both sides of the latent, so the codec computes the
+same pictures while every latent channel has mean 0, variance 1 and no correlation with the others. Without it, the
+colour channels with little variance drown in the diffusion noise.
 """
 
 from __future__ import annotations
@@ -36,19 +36,20 @@ def whiten(codec: Codec, rgba: Tensor) -> None:
         cast(Tensor, conv.bias).add_((weight @ mean).float())
         conv.weight.copy_((weight @ backward).float()[..., None, None])
 
-    quant = codec.vae.quant_conv
+    quant = cast(nn.Conv2d, codec.vae.quant_conv)
     quant.weight[:channels] = (forward @ quant.weight[:channels].double().flatten(1)).float()[..., None, None]
-    quant.bias[:channels] = (forward @ (quant.bias[:channels].double() - mean)).float()
+    bias = cast(Tensor, quant.bias)
+    bias[:channels] = (forward @ (bias[:channels].double() - mean)).float()
     last = cast(nn.Conv2d, codec.offset.blocks[-1])
     last.weight.copy_(torch.einsum("ab,bchw->achw", forward, last.weight.double()).float())
     cast(Tensor, last.bias).copy_((forward @ cast(Tensor, last.bias).double()).float())
-    rebase_input(codec.vae.post_quant_conv)
+    rebase_input(cast(nn.Conv2d, codec.vae.post_quant_conv))
     rebase_input(codec.decoder.latent_conv_in)
 
 
 @torch.no_grad()
 def cache(codec: Codec, images: Tensor, generator: torch.Generator) -> Tensor:
-    """Latents ``[N, VARIANTS, 4, H/8, W/8]`` of slightly turned, scaled and shifted copies of uint8 ``[N, 4, H, W]`` icons.
+    """Latents ``[N, VARIANTS, 4, H/8, W/8]`` of slightly turned, scaled and shifted uint8 ``[N, 4, H, W]`` icons.
 
     Variant 0 is the icon as it is.
     """
@@ -63,7 +64,8 @@ def cache(codec: Codec, images: Tensor, generator: torch.Generator) -> Tensor:
         angle, zoom = uniform(-MAX_TURN, MAX_TURN), 1 + uniform(ZOOM[0] - 1, ZOOM[1] - 1)
         cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
         rows = [
-            torch.stack([cos, -sin, uniform(-MAX_SHIFT, MAX_SHIFT)], 1), torch.stack([sin, cos, uniform(-MAX_SHIFT, MAX_SHIFT)], 1)
+            torch.stack([cos, -sin, uniform(-MAX_SHIFT, MAX_SHIFT)], 1),
+            torch.stack([sin, cos, uniform(-MAX_SHIFT, MAX_SHIFT)], 1),
         ]
         parts = []
         for part, theta in zip(images.split(16), torch.stack(rows, 1).split(16), strict=True):

@@ -1,8 +1,9 @@
 """What every training stage shares: a wall-clock budget that survives restarts, gradients averaged over processes, and
 files that are never half written.
 
-Networks this narrow spend half of a two-threaded step waiting at thread barriers, so a stage runs as one single-threaded
-process per core (`torchrun --nproc-per-node 2 -m backend.builtin.codec …`), which exchange gradients once a step.
+Networks this narrow spend half of a two-threaded step waiting at thread barriers, so a stage runs as one
+single-threaded process per core (`torchrun --nproc-per-node 2 -m backend.builtin.codec …`), which exchange gradients
+once a step.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def _step(optimizer: torch.optim.Optimizer, clock: Clock) -> None:
 def _average(shadow: nn.Module, model: nn.Module, step: int) -> None:
     """One step of the exponential moving average, quicker at the beginning."""
     decay = min(EMA_DECAY, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(shadow.parameters()), list(model.parameters()), 1 - decay)
+    for mean, now in zip(shadow.parameters(), model.parameters(), strict=True):
+        mean.lerp_(now, 1 - decay)
 
 
 def save_atomically(path: Path, **state: object) -> None:
@@ -126,7 +128,11 @@ def trained(path: Path) -> dict[str, Tensor]:
 
 
 def run(
-    target: Path, model: nn.Module, loss: Callable[[random.Random, float], Tensor], minutes: float, learning_rate: float,
+    target: Path,
+    model: nn.Module,
+    loss: Callable[[random.Random, float], Tensor],
+    minutes: float,
+    learning_rate: float,
     report: Callable[[nn.Module], str] | None = None,
 ) -> None:
     """Train the model for so many minutes in all, over any number of starts.
@@ -134,13 +140,17 @@ def run(
     Args:
         target: file of the training state; where it exists, training goes on from it.
         model: what is trained, built the same on every rank.
-        loss: draws a batch with the given source (and torch's global generator) and returns its loss; also told the share of
-            the budget that is used up.
+        loss: draws a batch with the given source (and torch's global generator) and returns its loss; also told
+            the share of the budget that is used up.
         report: describes the averaged model whenever it is saved.
     """
     shadow = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad], lr=learning_rate, betas=(0.9, 0.98), weight_decay=1e-3, fused=True
+        [p for p in model.parameters() if p.requires_grad],
+        lr=learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=1e-3,
+        fused=True,
     )
     clock = Clock(minutes)
     if target.exists():
@@ -167,7 +177,11 @@ def run(
             print(f"{target.stem}: {clock}, loss {recent:.5f}", flush=True)
         if clock.step % SAVE_EVERY == 0 or clock.over:
             save_atomically(
-                target, model=model.state_dict(), shadow=shadow.state_dict(), optimizer=optimizer.state_dict(), **clock.state()
+                target,
+                model=model.state_dict(),
+                shadow=shadow.state_dict(),
+                optimizer=optimizer.state_dict(),
+                **clock.state(),
             )
             if report is not None:
                 print(report(shadow), flush=True)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import random
 from pathlib import Path
+from typing import cast
 
 import torch
-from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -37,10 +38,15 @@ class Painter(nn.Module):
 
     def __init__(self, tokenizer: CLIPTokenizer):
         super().__init__()
-        self.text = CLIPTextModel(CLIPTextConfig(
-            vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.eos_token_id, **shapes.TEXT,
-        ))
+        self.text = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                bos_token_id=cast(int, tokenizer.bos_token_id),
+                eos_token_id=cast(int, tokenizer.eos_token_id),
+                pad_token_id=cast(int, tokenizer.eos_token_id),
+                **shapes.TEXT,
+            )
+        )
         self.unet = UNet2DConditionModel(**shapes.UNET)
         self.unet.set_attn_processor(AttnProcessor())
 
@@ -79,7 +85,9 @@ class Material:
         """Token ids ``[B, 77]``, padded as the inference path does."""
         for caption in captions:
             if caption not in self._ids:
-                self._ids[caption] = self.tokenizer(caption, padding="max_length", max_length=77, truncation=True).input_ids
+                self._ids[caption] = self.tokenizer(
+                    caption, padding="max_length", max_length=77, truncation=True
+                ).input_ids
         return torch.tensor([self._ids[caption] for caption in captions])
 
     def batch(self, source: random.Random) -> tuple[Tensor, Tensor]:
@@ -112,7 +120,13 @@ def train(work: Path, minutes: float, registry: str) -> None:
     torch.manual_seed(3)
     painter = Painter(material.tokenizer)
     alphas = schedule()
-    run(work / "unet.pt", painter, lambda source, _: loss_of(painter, *material.batch(source), alphas), minutes, LEARNING_RATE)
+    run(
+        work / "unet.pt",
+        painter,
+        lambda source, _: loss_of(painter, *material.batch(source), alphas),
+        minutes,
+        LEARNING_RATE,
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,13 @@ def train(work: Path, minutes: float, registry: str) -> None:
     layers = SharingLayers.for_unet(painter.unet, shapes.SHARING_RANK)
     attach(painter.unet, layers, merge=False)
     alphas = schedule()
-    run(work / "sharing.pt", layers, lambda source, _: loss_of(painter, *material.batch(source), alphas), minutes, LEARNING_RATE)
+    run(
+        work / "sharing.pt",
+        layers,
+        lambda source, _: loss_of(painter, *material.batch(source), alphas),
+        minutes,
+        LEARNING_RATE,
+    )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def test_package_with_a_wrong_hash_is_refused_and_removed(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("rgb", "word"), [((220, 30, 30), "red"), ((40, 160, 60), "green"), ((250, 250, 250), "white"), ((110, 70, 40), "brown")]
+    ("rgb", "word"),
+    [((220, 30, 30), "red"), ((40, 160, 60), "green"), ((250, 250, 250), "white"), ((110, 70, 40), "brown")],
 )
 def test_colour_words(rgb: tuple[int, int, int], word: str) -> None:
     picture = torch.tensor((*rgb, 255), dtype=torch.uint8).view(4, 1, 1).expand(4, 8, 8)
@@ -63,7 +64,7 @@ def test_whitening_changes_the_basis_but_not_the_pictures() -> None:
     torch.manual_seed(0)
     codec = Codec().eval()
     with torch.no_grad():
-        codec.offset.blocks[-1].weight.normal_(std=0.1)
+        next(reversed(list(codec.offset.parameters()))).normal_(std=0.1)
         rgba = torch.rand(4, 4, 64, 64)
         before = codec.decode(codec.encode(rgba))
         whiten(codec, rgba)
