@@ -200,7 +200,7 @@ class Hub:
 
     async def _refresh_models(self) -> None:
         try:
-            models = await asyncio.to_thread(self._list_installed)
+            models = (await asyncio.to_thread(self._list_installed))[:MAX_MODELS]
         except LayerDiffusionError:
             raise
         except Exception as error:
@@ -208,4 +208,4 @@ class Hub:
             raise LayerDiffusionError(
                 ErrorCode.INTERNAL, f"The installed models could not be listed: {error}."
             ) from error
-        self._models = {model.id: model for model in models[:MAX_MODELS]}
+        self._models = {model.id: model for model in models}

@@ -1,0 +1,3 @@
+from tests.server.conftest import backend, own_backend
+
+__all__ = ["backend", "own_backend"]

@@ -1,0 +1,213 @@
+"""Messages survive the wire and everything else is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import protocol
+from protocol import limits
+from protocol.errors import ErrorCode, LayerDiffusionError
+from protocol.job import (
+    Box,
+    LayerHeader,
+    LayerSetHeader,
+    ModelInfo,
+    Operation,
+    Phase,
+    Progress,
+    Request,
+    Role,
+)
+from protocol.messages import (
+    TYPES,
+    Acknowledge,
+    Cancel,
+    CancelAll,
+    Cancelled,
+    Done,
+    Failed,
+    Generate,
+    Hello,
+    JobStatus,
+    ListModels,
+    Message,
+    Models,
+    Queued,
+    Refused,
+    Running,
+    Started,
+    State,
+    Welcome,
+    build,
+    parse,
+)
+
+JOB = "0123456789abcdef" * 2
+REQUEST = Request(Operation.OBJECT, "builtin", "ein röter Äpfel 🍎\n(rot:1.3)", "", 200, 64, 20, 5.5, 2**32 - 1, 2)
+LAYER = LayerHeader(Role.FOREGROUND, "apple", Box(-1, 2, 30, 40), 0.5, "normal", True, 7)
+RESULT = LayerSetHeader(REQUEST, (LAYER, LAYER), {"torch": "2.13.0"})
+MODEL = ModelInfo("builtin", "Built-in", "sd15", 128, (Operation.OBJECT,), "small", ("apple", "pear"))
+ERROR = LayerDiffusionError(ErrorCode.OUT_OF_MEMORY, "No memory.")
+
+EXAMPLES: list[Message] = [
+    Hello((1, 2), "Krita plugin 0.1", JOB),
+    Generate(JOB, REQUEST),
+    Cancel(JOB),
+    CancelAll(),
+    Acknowledge(JOB),
+    ListModels(),
+    Welcome(1, "backend 0.1", (MODEL,), (JobStatus(JOB, State.QUEUED, 3),)),
+    Models(()),
+    Queued(JOB, 0),
+    Started(JOB),
+    Running(JOB, Progress(Phase.DENOISING, 3, 20, 0.25)),
+    Done(JOB, RESULT, 2),
+    Failed(JOB, ERROR),
+    Cancelled(JOB),
+    Refused(ERROR, None),
+    Refused(ERROR, JOB),
+]
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_what_is_built_is_parsed(message: Message) -> None:
+    assert parse(build(message)) == message
+
+
+def test_every_message_has_a_type_and_an_example() -> None:
+    assert set(TYPES.values()) == set(get_args(Message)) == {type(message) for message in EXAMPLES}
+
+
+def test_the_readme_describes_every_message_and_code_and_field() -> None:
+    readme = (Path(protocol.__file__).parent / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)", readme, re.MULTILINE))
+    assert {code.value for code in ErrorCode} <= rows.keys()
+    for message in EXAMPLES:
+        value = json.loads(build(message))
+        described = rows[value.pop("type")]
+        for field in value:
+            assert f"`{field}`" in described, (message, field)
+
+
+def _refused(text: str, code: ErrorCode = ErrorCode.BAD_MESSAGE) -> LayerDiffusionError:
+    with pytest.raises(LayerDiffusionError) as refused:
+        parse(text)
+    assert refused.value.code is code, refused.value
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "1",
+        '"hello"',
+        "{}",
+        '{"type":1}',
+        '{"type":["cancel_all"]}',
+        '{"type":"Cancel_All"}',
+        '{"type":"cancel_all","type":"cancel_all"}',
+        "[" * 100_000,
+    ],
+    ids=lambda text: text[:40],
+)
+def test_no_message(text: str) -> None:
+    _refused(text)
+
+
+def _values(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value inside a JSON value."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _values(item, (*path, key))
+
+
+def _variants(message: Message, new: object) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield the message's JSON with each of its values in turn replaced."""
+    for path in _values(json.loads(build(message))):
+        value = json.loads(build(message))
+        inner = value
+        for key in path[:-1]:
+            inner = inner[key]
+        if type(inner[path[-1]]) is not type(new):
+            inner[path[-1]] = new
+            yield path, json.dumps(value)
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize("new", [True, 3, 1.5, "text", [], {}, [[]], {"x": 1}], ids=repr)
+def test_a_value_of_another_type_anywhere(message: Message, new: object) -> None:
+    for path, text in _variants(message, new):
+        if isinstance(new, int) and not isinstance(new, bool) and path[-1] in ("cfg", "opacity", "fraction"):
+            continue  # an integer is a way to write a float
+        with pytest.raises(LayerDiffusionError) as refused:
+            parse(text)
+        assert refused.value.code is ErrorCode.BAD_MESSAGE, (path, text)
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_an_unknown_or_missing_field_anywhere(message: Message) -> None:
+    for path in [(), *_values(json.loads(build(message)))]:
+        value = json.loads(build(message))
+        inner = value
+        for key in path:
+            inner = inner[key]
+        if isinstance(inner, dict) and path[-1:] != ("made_with",):
+            inner["surprise"] = 1
+            assert "surprise" in _refused(json.dumps(value)).message or path[-1:] == ("error",)
+            for key in inner.keys() - {"surprise"}:
+                without = {name: item for name, item in inner.items() if name not in (key, "surprise")}
+                outer = json.loads(build(message))
+                target = outer
+                for step in path[:-1]:
+                    target = target[step]
+                if path:
+                    target[path[-1]] = without
+                _refused(json.dumps(outer if path else without))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_no_number(number: str) -> None:
+    _refused(build(Generate(JOB, REQUEST)).replace("5.5", number))
+
+
+@pytest.mark.parametrize("job", ["", JOB[:-1], JOB + "0", JOB.upper(), JOB[:-1] + "g", JOB + "\n", "../" * 10 + "ab"])
+def test_no_id(job: str) -> None:
+    assert _refused(json.dumps({"type": "cancel", "job": job})).job is None
+
+
+def test_an_error_names_the_job_it_belongs_to() -> None:
+    assert _refused(build(Cancel(JOB))[:-1] + ',"x":1}').job == JOB
+    text = build(Generate(JOB, REQUEST)).replace('"width":200', '"width":0')
+    assert _refused(text, ErrorCode.INVALID_REQUEST).job == JOB
+
+
+def test_an_unknown_choice() -> None:
+    _refused(build(Generate(JOB, REQUEST)).replace('"object"', '"everything"'))
+    _refused(build(Failed(JOB, ERROR)).replace("out_of_memory", "unknown"))
+
+
+def test_a_text_over_the_limit() -> None:
+    padding = limits.MAX_TEXT - len(build(CancelAll()))
+    assert parse(build(CancelAll()) + " " * padding) == CancelAll()
+    _refused(build(CancelAll()) + " " * (padding + 1), ErrorCode.TOO_LARGE)
+    _refused("é" * (limits.MAX_TEXT // 2 + 1), ErrorCode.TOO_LARGE)
+
+
+def test_the_largest_result_fits_into_a_message() -> None:
+    request = Request(Operation.OBJECT, "🍎" * 255, "🍎" * 4000, "🍎" * 4000, 2048, 2048, 150, 30.0, 2**32 - 1, 16)
+    box = Box(-2048, -2048, 2048, 2048)
+    layer = LayerHeader(Role.FOREGROUND, "🍎" * limits.MAX_NAME, box, 1 / 3, "normal", False, 2**32 - 1)
+    made_with = {f"{i:02}" + "🍎" * (limits.MAX_NAME - 2): "🍎" * limits.MAX_NAME for i in range(limits.MAX_MADE_WITH)}
+    done = Done(JOB, LayerSetHeader(request, (layer,) * limits.MAX_LAYERS, made_with), limits.MAX_LAYERS)
+    assert parse(build(done)) == done

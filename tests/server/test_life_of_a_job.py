@@ -1,0 +1,225 @@
+"""What a client is told from `generate` to `acknowledge`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from protocol.errors import ErrorCode
+from protocol.job import ModelInfo, Operation
+from protocol.messages import (
+    Acknowledge,
+    Cancel,
+    CancelAll,
+    Cancelled,
+    Done,
+    Failed,
+    Generate,
+    ListModels,
+    Models,
+    Queued,
+    Refused,
+    Running,
+    Started,
+    State,
+)
+
+from . import fake_worker
+from .harness import MODEL, Backend, Client, request
+
+
+def test_welcome_names_version_and_models(backend: Backend) -> None:
+    with backend.client() as client:
+        assert client.welcome.version == 1
+        assert client.welcome.models == (MODEL,)
+        assert client.welcome.jobs == ()
+
+
+def test_a_job_is_queued_started_running_done(backend: Backend) -> None:
+    with backend.client() as client:
+        job = client.generate(batch=2)
+        assert client.expect(Queued) == Queued(job, 0)
+        assert client.expect(Started) == Started(job)
+        # The fake worker reports 0.25, 0.125, 0.5: what would move backwards is not passed on.
+        assert [client.expect(Running).progress.fraction for _ in range(2)] == [0.25, 0.5]
+        result = client.result(job)
+        expected = fake_worker.layer_set(request(batch=2))
+        assert result.layers == expected.layers and result.request == expected.request
+
+
+def test_an_image_of_several_frames_arrives_unchanged(backend: Backend) -> None:
+    with backend.client() as client:
+        job = client.generate(side=1024)
+        assert client.result(job).layers == fake_worker.layer_set(request(side=1024)).layers
+
+
+def test_the_workers_error_reaches_the_client(backend: Backend) -> None:
+    with backend.client() as client:
+        job = client.generate("fail")
+        failed = client.until(Failed)
+        assert (failed.job, failed.error.code) == (job, ErrorCode.OUT_OF_MEMORY)
+
+
+def test_jobs_run_in_order_and_hear_their_position(backend: Backend) -> None:
+    with backend.client() as client:
+        jobs = [client.generate("wait"), client.generate(seed=2), client.generate(seed=3)]
+        assert client.until(Queued, jobs[1]).position == 1
+        assert client.until(Queued, jobs[2]).position == 2
+        client.send(Cancel(jobs[0]))
+        assert client.until(Queued, jobs[2]).position == 1
+        order = []
+        while len(order) < 2:
+            if isinstance(message := client.receive(), Done):
+                order.append(message.job)
+        assert order == jobs[1:]
+
+
+def test_jobs_of_two_clients_share_one_queue(backend: Backend) -> None:
+    with backend.client() as first, backend.client() as second:
+        job = first.generate("wait")
+        first.until(Started, job)
+        other = second.generate()
+        assert second.expect(Queued) == Queued(other, 1)
+        first.send(Cancel(job))
+        assert second.result(other).request == request()
+
+
+def test_cancelling_a_waiting_job_leaves_the_running_one_alone(backend: Backend) -> None:
+    with backend.client() as client:
+        running, waiting = client.generate("wait"), client.generate()
+        client.until(Queued, waiting)
+        client.send(Cancel(waiting))
+        assert client.until(Cancelled).job == waiting
+        client.send(Cancel(running))
+        assert client.until(Cancelled).job == running
+
+
+def _hold(client: Client, tmp_path: Path) -> tuple[str, Path]:
+    """Start a job that the worker will not leave before `pipe` was opened and closed."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    job = client.generate(f"hold {pipe}")
+    client.until(Running, job)
+    return job, pipe
+
+
+def test_cancelled_is_heard_before_the_worker_stops_and_its_result_is_dropped(backend: Backend, tmp_path: Path) -> None:
+    with backend.client() as client:
+        job, pipe = _hold(client, tmp_path)
+        client.send(Cancel(job))
+        assert client.until(Cancelled).job == job
+        following = client.generate(seed=5)
+        assert client.expect(Queued) == Queued(following, 0)
+        pipe.write_bytes(b"")
+        assert client.expect(Started) == Started(following)
+        assert client.result(following).request.seed == 5
+
+
+def test_the_server_answers_pings_and_messages_while_the_worker_computes(backend: Backend, tmp_path: Path) -> None:
+    with backend.client() as client:
+        _, pipe = _hold(client, tmp_path)
+        assert client.websocket.ping().wait(60)
+        client.send(ListModels())
+        assert client.expect(Models).models == (MODEL,)
+        pipe.write_bytes(b"")
+
+
+def test_cancel_all_stops_the_clients_own_jobs_only(backend: Backend) -> None:
+    with backend.client() as client, backend.client() as other:
+        jobs = [client.generate("wait"), client.generate(), client.generate()]
+        client.until(Queued, jobs[2])
+        kept = other.generate()
+        client.send(CancelAll())
+        assert {client.until(Cancelled).job for _ in jobs} == set(jobs)
+        assert other.result(kept).request == request()
+
+
+def test_cancelling_a_finished_job_changes_nothing(backend: Backend) -> None:
+    with backend.client() as client:
+        job = client.generate()
+        client.result(job)
+        client.send(Cancel(job))
+        client.send(ListModels())
+        client.expect(Models)
+    with backend.client(client.id) as client:
+        assert [status.state for status in client.welcome.jobs] == [State.DONE]
+
+
+def test_an_acknowledged_job_is_forgotten(backend: Backend) -> None:
+    with backend.client() as client:
+        job = client.generate()
+        client.result(job)
+        client.send(Acknowledge(job))
+    with backend.client(client.id) as client:
+        assert client.welcome.jobs == ()
+
+
+def test_only_a_final_state_can_be_acknowledged(backend: Backend) -> None:
+    with backend.client() as client:
+        job = client.generate("wait")
+        client.send(Acknowledge(job))
+        refused = client.until(Refused)
+        assert (refused.job, refused.error.code) == (job, ErrorCode.INVALID_REQUEST)
+        client.send(Cancel(job))
+        client.until(Cancelled, job)
+
+
+def test_generate_again_is_answered_with_the_present_state(backend: Backend) -> None:
+    with backend.client() as client:
+        job = client.generate("wait")
+        client.until(Running, job)
+        client.send(Generate(job, request("wait")))
+        assert client.expect(Started) == Started(job)
+        assert client.expect(Running).progress.fraction == 0.25
+        client.send(Cancel(job))
+        client.until(Cancelled, job)
+        client.send(Generate(job, request("wait")))
+        assert client.expect(Cancelled) == Cancelled(job)
+        painted = client.generate()
+        first = client.result(painted)
+        client.send(Generate(painted, request()))
+        assert client.result(painted) == first
+
+
+def test_models_are_listed_as_they_are_now(own_backend: Backend) -> None:
+    with own_backend.client() as client:
+        new = replace(MODEL, id="new")
+        own_backend.models.append(new)
+        client.send(ListModels())
+        assert client.expect(Models).models == (MODEL, new)
+
+
+def test_a_model_installed_after_the_greeting_can_be_used(own_backend: Backend) -> None:
+    with own_backend.client() as client:
+        own_backend.models.append(replace(MODEL, id="new"))
+        assert client.result(client.generate(model="new")).request.model == "new"
+
+
+def test_an_operation_the_model_cannot_do_is_refused(own_backend: Backend) -> None:
+    own_backend.models.append(ModelInfo("poor", "Poor", "sd15", 128, (), ""))
+    with own_backend.client() as client:
+        job = client.generate(model="poor")
+        refused = client.expect(Refused)
+        assert (refused.job, refused.error.code) == (job, ErrorCode.UNSUPPORTED_OPERATION)
+        assert Operation.OBJECT.value in refused.error.message
+
+
+def test_a_listing_that_fails_is_told_and_the_connection_stays(own_backend: Backend) -> None:
+    with own_backend.client() as client:
+        own_backend.models = None  # type: ignore[assignment]  # makes the listing raise
+        client.send(ListModels())
+        assert client.expect(Refused).error.code is ErrorCode.INTERNAL
+        own_backend.models = [MODEL]
+        client.send(ListModels())
+        assert client.expect(Models).models == (MODEL,)
+
+
+def test_stopping_fails_unfinished_jobs_with_a_reason(own_backend: Backend) -> None:
+    with own_backend.client() as client:
+        jobs = [client.generate("wait"), client.generate()]
+        client.until(Queued, jobs[1])
+        own_backend.stop()
+        failed = [client.until(Failed) for _ in jobs]
+        assert {message.job for message in failed} == set(jobs)
+        assert {message.error.code for message in failed} == {ErrorCode.CANCELLED_BY_SHUTDOWN}
