@@ -7,12 +7,11 @@ backtrack 20, clip skip 1), so that a prompt from there means the same here.
 from __future__ import annotations
 
 import gzip
-import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,8 @@ COMMA_BACKTRACK = 20
 EMPHASIS = 1.1
 BREAK = -1.0
 """Weight of the word that starts a new chunk."""
+MAX_REPEATS = 4
+"""As in Forge."""
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 WORD_END = "</w>"
 WORDS = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
@@ -47,6 +48,11 @@ class Vocabulary:
     begin: int
     end: int
     comma: int | None
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+        return self.tokenizer.get_vocab_size()
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, without begin and end."""
@@ -171,16 +177,21 @@ def emphasize(z: Tensor, weights: Tensor) -> Tensor:
     return torch.where(after == 0, weighed, weighed * (before / after)).to(z.dtype)
 
 
-def same_length(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Repeat two contexts ``[1, T, C]`` to one length; attention over repeated tokens is unchanged."""
-    length = torch.lcm(torch.tensor(first.shape[1]), torch.tensor(second.shape[1])).item()
-    return first.repeat(1, int(length) // first.shape[1], 1), second.repeat(1, int(length) // second.shape[1], 1)
+def same_length(contexts: Sequence[Tensor]) -> list[Tensor] | None:
+    """Repeat contexts ``[1, T, C]`` to one length; attention over repeated tokens is unchanged, over padding it is not.
+
+    None when that would take more than `MAX_REPEATS` repetitions of one.
+    """
+    length = math.lcm(*(context.shape[1] for context in contexts))
+    if length > MAX_REPEATS * min(context.shape[1] for context in contexts):
+        return None
+    return [context.repeat(1, length // context.shape[1], 1) for context in contexts]
 
 
 @cache
 def clip_vocabulary() -> Vocabulary:
     """The vocabulary of OpenAI's CLIP, which every Stable Diffusion 1.5 checkpoint was trained with."""
-    packed = files(__package__).joinpath("tokenizer", "merges.txt.gz").read_bytes()
+    packed = Path(__file__).with_name("tokenizer").joinpath("merges.txt.gz").read_bytes()
     merges = [(a, b) for a, b in (line.split(" ") for line in gzip.decompress(packed).decode().splitlines())]
     letters = _letters()
     pieces = [*letters, *(letter + WORD_END for letter in letters), *(a + b for a, b in merges), BEGIN, END]

@@ -223,6 +223,12 @@ class Attached:
         self.conditions.contexts = contexts
         self.conditions.unconditional_rows = unconditional_rows
 
+    def __enter__(self) -> Attached:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
     def remove(self) -> None:
         """Give the UNet its own attention back; its parameters were never changed."""
         for module, processor in self._before:
@@ -241,7 +247,7 @@ def attach(unet: Any, layers: SharingLayers | Mapping[str, Tensor], merge: bool 
             is not in training mode.
 
     Returns:
-        A handle with `remove`.
+        A handle with `remove`, also usable in a ``with`` statement.
 
     Raises:
         ValueError: the units do not fit this UNet.

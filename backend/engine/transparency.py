@@ -23,7 +23,7 @@ OFFSET_GAIN = 300.0
 code that applies it). Without the factor the latent carries practically no transparency."""
 LATENT_CELL = 8
 """Pixels per latent position."""
-BATCHED_PIXELS = 512 * 512
+BATCHED_PIXELS = 256 * 256
 """Up to this size the orientations of one shape go through the decoder together; above it memory counts more."""
 
 

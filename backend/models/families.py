@@ -23,11 +23,13 @@ COMPONENTS = {
 }
 """Sub-folders of a diffusers model and the names of the weights in them, most usual first."""
 
+LAYER_FILE = "an SD1.5 layer file of LayerDiffuse"
+DECODER = "a transparent decoder of LayerDiffuse"
 SIGNATURES: tuple[tuple[str, str], ...] = (
-    ("hookers.layers.", "an SD1.5 layer file of LayerDiffuse"),
+    ("hookers.layers.", LAYER_FILE),
     ("::lora::", "an SDXL layer file of LayerDiffuse"),
     ("::diff::", "an SDXL layer file of LayerDiffuse"),
-    ("latent_conv_in.", "a transparent decoder of LayerDiffuse"),
+    ("latent_conv_in.", DECODER),
     ("lora_unet_", "a LoRA"), ("lora_te", "a LoRA"), (".lora_A.", "a LoRA"), (".lora_down.", "a LoRA"),
     (".lora.", "a LoRA"),
     ("control_model.", "a ControlNet"), ("controlnet_", "a ControlNet"),
@@ -91,6 +93,14 @@ def require_sd15(path: Path) -> None:
     found = describe_folder(path) if path.is_dir() else describe_file(read_header(path))
     if found != "sd15":
         fail(ErrorCode.BAD_CHECKPOINT, f"{path.name} is {found}, expected {WANTED}.", CHOOSE)
+
+
+def require_kind(path: Path, kind: str) -> None:
+    """Raise ``bad_checkpoint``, naming what was found, unless the file is of this kind (`LAYER_FILE`, `DECODER`)."""
+    found = describe_file(read_header(path))
+    if found != kind:
+        found = "a Stable Diffusion 1.5 checkpoint" if found == "sd15" else found
+        fail(ErrorCode.BAD_CHECKPOINT, f"{path.name} is {found}, expected {kind}.", "Install the file again.")
 
 
 def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:

@@ -6,6 +6,7 @@ and compared with what the reference implementations gave, without a large file 
 import math
 import re
 import zlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def offset_encoder_weights(shapes):
     return sd
 
 
-VAE_CONFIG = dict(  # diffusers AutoencoderKL
+VAE_CONFIG: dict[str, Any] = dict(  # diffusers AutoencoderKL
     in_channels=3, out_channels=3,
     down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
     block_out_channels=(32, 32, 64, 64), layers_per_block=1, latent_channels=4,
@@ -70,7 +71,8 @@ def vae_weights(shapes):
     return sd
 
 
-UNET_CONFIG = {  # diffusers UNet2DConditionModel: real topology and key names, reduced widths
+# diffusers UNet2DConditionModel: real topology and key names, reduced widths
+UNET_CONFIG: dict[str, dict[str, Any]] = {
     "sd15": dict(
         sample_size=32, in_channels=4, out_channels=4, block_out_channels=(32, 64, 128, 128),
         layers_per_block=2, attention_head_dim=8, cross_attention_dim=64, norm_num_groups=32,

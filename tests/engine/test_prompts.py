@@ -56,9 +56,15 @@ def test_emphasis_of_embeddings_equals_the_recorded_one():
 
 def test_contexts_of_different_length_are_repeated_not_padded():
     short, long = torch.randn(1, 154, 8), torch.randn(1, 231, 8)
-    a, b = same_length(short, long)
+    repeated = same_length([short, long])
+    assert repeated is not None
+    a, b = repeated
     assert a.shape == b.shape == (1, 462, 8)
     assert torch.equal(a[:, 308:], short) and torch.equal(b[:, 231:], long)
+
+
+def test_contexts_without_a_small_common_length_are_left_alone():
+    assert same_length([torch.randn(1, 77 * 2, 8), torch.randn(1, 77 * 5, 8)]) is None
 
 
 def test_a_models_own_vocabulary_gives_its_own_special_tokens(tmp_path):

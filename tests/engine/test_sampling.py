@@ -49,7 +49,7 @@ def test_trajectory_equals_that_of_diffusers_with_the_corrected_first_noise(step
     scheduler.set_timesteps(steps)
     x = noise * RECORDED["init_fix_factor_vp"]
     for time in scheduler.timesteps:
-        x = scheduler.step(predict(x, int(time)), time, x).prev_sample
+        [x] = scheduler.step(predict(x, int(time)), time, x, return_dict=False)
     assert float((found - x).abs().max()) < 1e-5, "the data are ±1"
 
 

@@ -137,7 +137,8 @@ def test_new_units_are_the_identity_and_learn_while_the_base_stays(unet, recorde
 
 def test_units_of_another_model_are_refused(unet, shapes):
     weights = sharing_weights(shapes["transparent_attn"], "transparent_attn")
-    narrow = UNet2DConditionModel(**(UNET_CONFIG["sd15"] | {"cross_attention_dim": 32}))
+    config: dict[str, Any] = UNET_CONFIG["sd15"] | {"cross_attention_dim": 32}
+    narrow = UNet2DConditionModel(**config)
     with pytest.raises(ValueError, match="sharing unit 1 has widths"):
         attach(narrow, weights)
     with pytest.raises(ValueError, match="30 sharing units for 32"):

@@ -1,0 +1,232 @@
+"""Loading of single files and folders, and refusal of everything else with a sentence that names the file."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from backend.engine import ldm
+from backend.engine.checkpoints import BaseModel, load_base, load_decoder, load_layers
+from backend.engine.device import Device
+from backend.engine.prompts import encode
+from protocol.errors import ErrorCode, LayerDiffusionError
+from tests.engine import tiny
+
+CPU = Device(torch.device("cpu"), torch.float32, torch.float32, torch.float32)
+UNET = "model.diffusion_model."
+FIRST_CONTEXT_KEY = UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_checkpoint(tmp_path_factory.mktemp("file") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_folder(tmp_path_factory.mktemp("folder") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def from_file(checkpoint: Path) -> BaseModel:
+    return load_base(checkpoint, CPU)
+
+
+def refused(load: Callable[[], object], code: ErrorCode, *words: str) -> None:
+    with pytest.raises(LayerDiffusionError) as error:
+        load()
+    assert error.value.code == code, error.value.message
+    for word in words:
+        assert word in error.value.message, error.value.message
+    assert error.value.hint
+
+
+def test_unet_names_equal_the_recorded_ones():
+    names = json.loads((Path(__file__).parent / "data" / "ldm_names_sd15.json").read_text())
+    assert {key: ldm.unet_name(key) for key in names} == names
+
+
+def test_file_and_folder_hold_the_same_networks(from_file, folder):
+    other = load_base(folder, CPU)
+    for part in ("unet", "vae"):
+        states = [getattr(model, part).state_dict() for model in (from_file, other)]
+        assert states[0].keys() == states[1].keys()
+        assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+    for key in ("in_channels", "block_out_channels", "attention_head_dim", "cross_attention_dim", "norm_num_groups"):
+        assert from_file.unet.config[key] == tiny.UNET[key]
+    assert from_file.scaling_factor == other.scaling_factor == 0.18215
+    assert from_file.vocabulary.end == 49407 and other.vocabulary.end == len(tiny.vocabulary()) - 1
+
+
+def test_text_encoder_gives_the_hidden_state_after_the_final_norm(from_file):
+    [context] = encode(["a red apple"], from_file.vocabulary, from_file.text_encoder)
+    expected = tiny.random_net(lambda: tiny.CLIPTextModel(tiny.CLIPTextConfig(**tiny.text_config(49408))), 3)
+    tokens = torch.tensor([[49406, 320, 736, 3055] + [49407] * 73])
+    torch.testing.assert_close(context, expected(tokens).last_hidden_state, atol=1e-5, rtol=1e-5)
+
+
+def test_names_of_older_files_are_understood(checkpoint, folder, from_file, tmp_path):
+    tensors = load_file(checkpoint)
+    old = {k.replace("transformer.text_model.", "transformer."): v for k, v in tensors.items()}
+    save_file(old, tmp_path / "old.safetensors")
+    loaded = load_base(tmp_path / "old.safetensors", CPU).text_encoder.state_dict()
+    assert all(torch.equal(v, loaded[k]) for k, v in from_file.text_encoder.state_dict().items())
+    names = [("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")]
+    vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+    for new, former in names:
+        vae = {k.replace(new, former): v for k, v in vae.items()}
+    copy = tiny.write_folder(tmp_path / "copy")
+    save_file(vae, copy / "vae" / "diffusion_pytorch_model.safetensors")
+    loaded = load_base(copy, CPU).vae.state_dict()
+    assert all(torch.equal(v, loaded[k]) for k, v in from_file.vae.state_dict().items())
+
+
+def widen(key: str, dimension: int, size: int) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    def change(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        shape = list(tensors[key].shape)
+        shape[dimension] = size
+        return tensors | {key: torch.zeros(shape)}
+
+    return change
+
+
+def without(part: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    return lambda tensors: {key: value for key, value in tensors.items() if part not in key}
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (widen(UNET + "input_blocks.0.0.weight", 1, 9), ["inpainting", "9 input channels"]),
+    (lambda t: t | {UNET + "label_emb.0.0.weight": torch.zeros(2, 2)}, ["SDXL"]),
+    (lambda t: {k: v[:, :, 0, 0] if k.endswith(".1.proj_in.weight") else v for k, v in t.items()}, ["Diffusion 2"]),
+    (without("cond_stage_model."), ["without its text encoder"]),
+    (without("first_stage_model."), ["without its VAE"]),
+    (without("input_blocks.2.1."), ["distilled", "15 transformer blocks"]),
+    (without("output_blocks.4.0.in_layers.2.bias"), ["lacks 1 tensors", "up_blocks.1.resnets.1.conv1.bias"]),
+    (lambda t: {"lora_unet_down_blocks_0.lora_down.weight": torch.zeros(2, 2)}, ["a LoRA"]),
+    (lambda t: {"something": torch.zeros(2)}, ["unknown kind"]),
+], ids=["inpainting", "sdxl", "sd2", "no text", "no vae", "distilled", "incomplete", "lora", "unknown"])
+def test_other_checkpoints_are_refused_by_what_they_are(change, words, checkpoint, tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({k: v.contiguous() for k, v in change(load_file(checkpoint)).items()}, path)
+    refused(lambda: load_base(path, CPU), ErrorCode.BAD_CHECKPOINT, "other.safetensors", *words)
+
+
+def test_weights_that_are_not_numbers_are_named(checkpoint, tmp_path):
+    tensors = load_file(checkpoint)
+    tensors[FIRST_CONTEXT_KEY][0, 0] = float("nan")
+    save_file(tensors, tmp_path / "nan.safetensors")
+    path = tmp_path / "nan.safetensors"
+    refused(lambda: load_base(path, CPU), ErrorCode.NOT_FINITE, "nan.safetensors", FIRST_CONTEXT_KEY)
+
+
+def test_values_beyond_the_device_precision_are_not_finite(checkpoint, tmp_path):
+    tensors = load_file(checkpoint)
+    tensors[FIRST_CONTEXT_KEY][0, 0] = 1e6
+    save_file(tensors, tmp_path / "huge.safetensors")
+    half = Device(torch.device("cpu"), torch.float16, torch.float32, torch.float32)
+    refused(lambda: load_base(tmp_path / "huge.safetensors", half), ErrorCode.NOT_FINITE, "huge.safetensors")
+
+
+def damaged(kind: str, content: bytes) -> bytes:
+    length = struct.unpack("<Q", content[:8])[0]
+    return {
+        "truncated": content[:-1000],
+        "truncated in the header": content[:200],
+        "empty": b"",
+        "longer": content + b"\0",
+        "no json": content[:8] + b"x" * length + content[8 + length:],
+        "huge header": struct.pack("<Q", 1 << 60) + content[8:],
+        "offsets": content.replace(b'"data_offsets":[0,', b'"data_offsets":[4,', 1),
+        "a list": struct.pack("<Q", 2) + b"[]",
+        "html": b"<!DOCTYPE html><html>Sign in to download</html>",
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", [
+    "truncated", "truncated in the header", "empty", "longer", "no json", "huge header", "offsets", "a list", "html",
+])
+def test_damaged_files_are_refused(kind, checkpoint, tmp_path):
+    path = tmp_path / "damaged.safetensors"
+    path.write_bytes(damaged(kind, checkpoint.read_bytes()))
+    refused(lambda: load_base(path, CPU), ErrorCode.BAD_CHECKPOINT, "damaged.safetensors")
+    refused(lambda: load_decoder(path, CPU.place, torch.float32), ErrorCode.BAD_CHECKPOINT, "damaged.safetensors")
+
+
+class Trap:
+    """A pickle that leaves a file behind when it is opened."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "model.pt", "model.safetensors"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pickles_are_refused_and_never_opened(name, zipped, tmp_path):
+    path, sign = tmp_path / name, tmp_path / "opened"
+    if zipped:
+        torch.save(Trap(sign), path)
+    else:
+        path.write_bytes(pickle.dumps(Trap(sign)))
+    refused(lambda: load_base(path, CPU), ErrorCode.BAD_CHECKPOINT, name, "pickled")
+    assert not sign.exists()
+
+
+def test_folders_of_other_models_or_with_missing_parts_are_refused(tmp_path):
+    folder = tiny.write_folder(tmp_path / "model")
+    config = folder / "unet" / "config.json"
+    original = config.read_text()
+    for change, word in [
+        ({"in_channels": 9}, "inpainting"), ({"use_linear_projection": True}, "Diffusion 2"),
+        ({"addition_embed_type": "text_time"}, "SDXL"), ({"cross_attention_dim": 32}, "does not hold"),
+    ]:
+        config.write_text(json.dumps(json.loads(original) | change))
+        refused(lambda: load_base(folder, CPU), ErrorCode.BAD_CHECKPOINT, "model", word)
+    config.write_text("{")
+    refused(lambda: load_base(folder, CPU), ErrorCode.BAD_CHECKPOINT, "config.json")
+    config.write_text(original)
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    refused(lambda: load_base(folder, CPU), ErrorCode.BAD_CHECKPOINT, "pickled")
+    weights.with_suffix(".bin").unlink()
+    refused(lambda: load_base(folder, CPU), ErrorCode.MISSING_FILE, "vae/diffusion_pytorch_model.safetensors")
+
+
+def test_a_missing_file_is_missing(tmp_path):
+    refused(lambda: load_base(tmp_path / "gone.safetensors", CPU), ErrorCode.MISSING_FILE, "gone.safetensors")
+
+
+def test_layer_files_in_each_others_place_are_refused(from_file, tmp_path):
+    tiny.write_layers(tmp_path)
+    layers, decoder = tmp_path / tiny.LAYER_FILE, tmp_path / tiny.DECODER_FILE
+    refused(
+        lambda: load_layers(decoder, from_file.unet, CPU.place), ErrorCode.BAD_CHECKPOINT,
+        "is a transparent decoder", "expected an SD1.5 layer file",
+    )
+    refused(lambda: load_decoder(layers, CPU.place, torch.float32), ErrorCode.BAD_CHECKPOINT, "is an SD1.5 layer file")
+    config: dict[str, Any] = tiny.UNET | {"cross_attention_dim": 32}
+    narrow = tiny.random_net(lambda: tiny.UNet2DConditionModel(**config), 1)
+    refused(
+        lambda: load_layers(layers, narrow, CPU.place), ErrorCode.BAD_CHECKPOINT, layers.name, "attention module has"
+    )
+
+
+def test_a_layer_file_lacking_a_tensor_is_refused(from_file, tmp_path):
+    weights = tiny.sharing_state_dict()
+    del weights["hookers.layers.7.temporal_n.bias"]
+    save_file(weights, tmp_path / "cut.safetensors")
+    refused(
+        lambda: load_layers(tmp_path / "cut.safetensors", from_file.unet, CPU.place), ErrorCode.BAD_CHECKPOINT,
+        "cut.safetensors", "layers.7.temporal_n.bias",
+    )

@@ -1,0 +1,192 @@
+"""One request → one layer set, with tiny models in the real file formats."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from backend.engine import generate as engine
+from backend.engine.cache import Cache
+from backend.engine.generate import Cancelled, generate, layer_name
+from backend.models import ModelFiles
+from protocol.errors import ErrorCode, LayerDiffusionError
+from protocol.job import LayerSet, Operation, Phase, Progress, Request, Role
+from tests.engine import tiny
+
+REQUEST = Request(Operation.OBJECT, "tiny", "a red apple", "ugly", 64, 64, 3, 5.0, 7, 1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
+    return tiny.write_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def cache() -> Cache:
+    return Cache()
+
+
+def run(files: ModelFiles, cache: Cache | None = None, **changes: Any) -> LayerSet:
+    return generate(dataclasses.replace(REQUEST, **changes), files, lambda _: None, lambda: False, cache)
+
+
+def pixels(layer_set: LayerSet, index: int = 0) -> np.ndarray:
+    layer = layer_set.layers[index]
+    return np.frombuffer(layer.pixels, np.uint8).reshape(layer.box.height, layer.box.width, 4)
+
+
+def expect(code: ErrorCode, files: ModelFiles, **changes: Any) -> LayerDiffusionError:
+    with pytest.raises(LayerDiffusionError) as error:
+        run(files, **changes)
+    assert error.value.code == code
+    assert error.value.message and error.value.hint
+    return error.value
+
+
+def test_a_request_becomes_a_named_layer_over_the_whole_box(files, cache):
+    result = run(files, cache)
+    [layer] = result.layers
+    assert (layer.role, layer.name, layer.seed) == (Role.FOREGROUND, "a red apple", 7)
+    assert (layer.box.x, layer.box.y, layer.box.width, layer.box.height) == (0, 0, 64, 64)
+    assert pixels(result).std() > 0
+    assert result.made_with["sampler"] == "DPM++ 2M Karras" and result.made_with["torch"] == torch.__version__
+    assert len(result.made_with["layers_sha256"]) == 64
+
+
+def test_the_same_request_gives_the_same_pixels_and_another_seed_others(files, cache):
+    first, again, other = run(files, cache), run(files, Cache()), run(files, cache, seed=8)
+    assert first.layers == again.layers
+    assert not np.array_equal(pixels(first), pixels(other))
+
+
+def test_a_batch_equals_its_images_made_alone(files, cache, monkeypatch):
+    batch = run(files, cache, batch=3, seed=2**32 - 2)
+    assert [layer.seed for layer in batch.layers] == [2**32 - 2, 2**32 - 1, 0]
+    assert [layer.name for layer in batch.layers] == ["a red apple 1", "a red apple 2", "a red apple 3"]
+    for index, layer in enumerate(batch.layers):
+        alone = pixels(run(files, cache, seed=layer.seed)).astype(int)
+        assert np.abs(alone - pixels(batch, index)).max() <= 1, "one step of rounding"
+    monkeypatch.setattr(engine, "GROUP_PIXELS", 1)
+    assert np.abs(pixels(run(files, cache, batch=2), 1).astype(int) - pixels(run(files, cache, seed=8))).max() <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (65, 97), (200, 70), (64, 300)])
+def test_any_size_is_delivered_exactly(files, cache, width, height):
+    result = run(files, cache, width=width, height=height, steps=1)
+    assert pixels(result).shape == (height, width, 4)
+
+
+@pytest.mark.parametrize("change", [
+    {"prompt": "a green pear"}, {"prompt": "a (red:1.9) apple"}, {"negative": "pretty"}, {"cfg": 2.0}, {"steps": 4},
+    {"prompt": "a red apple, " * 40}, {"prompt": "red, " * 180, "negative": "blue, " * 60},
+])
+def test_every_setting_changes_the_picture(files, cache, change):
+    assert not np.array_equal(pixels(run(files, cache)), pixels(run(files, cache, **change)))
+
+
+def test_without_guidance_the_negative_prompt_has_no_effect(files, cache):
+    plain = run(files, cache, cfg=1.0)
+    assert np.array_equal(pixels(plain), pixels(run(files, cache, cfg=1.0, negative="something else")))
+    near = pixels(run(files, cache, cfg=1.0001)).astype(int)
+    assert np.abs(near - pixels(plain)).max() <= 2
+
+
+def test_prompts_of_unequal_length_give_the_same_in_one_call_or_two(files, cache, monkeypatch):
+    settings: dict[str, Any] = {"prompt": "red, " * 60, "negative": "blue"}
+    together = pixels(run(files, cache, **settings)).astype(int)
+    monkeypatch.setattr(engine.prompts, "MAX_REPEATS", 0)
+    assert np.abs(pixels(run(files, cache, **settings)) - together).max() <= 1
+
+
+def test_the_layer_file_has_an_effect_and_leaves_the_model_as_it_was(files, cache, tmp_path):
+    weights = {k: v * 0 if ".temporal_o." in k or ".up." in k else v for k, v in tiny.sharing_state_dict().items()}
+    save_file(weights, tmp_path / tiny.LAYER_FILE)
+    without = dataclasses.replace(files, layers={"transparent_attn": tmp_path / tiny.LAYER_FILE})
+    first = run(files, cache)
+    assert not np.array_equal(pixels(run(without)), pixels(first))
+    assert run(files, cache).layers == first.layers
+
+
+def test_progress_tells_every_phase_and_never_runs_backwards(files):
+    seen: list[Progress] = []
+    generate(dataclasses.replace(REQUEST, batch=2), files, seen.append, lambda: False)
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1
+    assert list(dict.fromkeys(progress.phase for progress in seen)) == list(Phase)
+    assert sum(progress.phase == Phase.DENOISING for progress in seen) == REQUEST.steps
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_cancelling_stops_before_the_next_model_call_and_the_next_job_works(files, phase):
+    cache, seen = Cache(), []
+    before = run(files)
+
+    def wanted() -> bool:
+        return bool(seen) and seen[-1].phase == phase
+
+    with pytest.raises(Cancelled):
+        generate(REQUEST, files, seen.append, wanted, cache)
+    assert [progress.phase for progress in seen].count(phase) == 1
+    assert run(files, cache).layers == before.layers
+
+
+def test_a_loaded_model_is_kept_until_its_file_changes(tmp_path, monkeypatch):
+    own, cache, loads = tiny.write_model(tmp_path), Cache(), []
+    from backend.engine import cache as module
+    load = module.load_base
+    monkeypatch.setattr(module, "load_base", lambda *a: loads.append(1) or load(*a))
+    run(own, cache)
+    run(own, cache, seed=1)
+    assert len(loads) == 1
+    changed = {k: v * 1.5 for k, v in load_file(own.decoder).items()}
+    save_file(changed, own.decoder)
+    run(own, cache)
+    assert len(loads) == 2
+
+
+def test_weights_that_are_not_numbers_are_named(files, tmp_path):
+    weights = tiny.sharing_state_dict()
+    weights["hookers.layers.5.temporal_v.bias"][0] = float("nan")
+    save_file(weights, tmp_path / "broken.safetensors")
+    broken = dataclasses.replace(files, layers={"transparent_attn": tmp_path / "broken.safetensors"})
+    assert "broken.safetensors" in expect(ErrorCode.NOT_FINITE, broken).message
+
+
+def test_a_model_that_computes_infinities_is_an_error_not_a_black_picture(files, tmp_path):
+    weights = tiny.sharing_state_dict()
+    weights = {k: v * 1e18 if "temporal" in k else v for k, v in weights.items()}
+    save_file(weights, tmp_path / "wild.safetensors")
+    wild = dataclasses.replace(files, layers={"transparent_attn": tmp_path / "wild.safetensors"})
+    assert "denoising" in expect(ErrorCode.NOT_FINITE, wild).message
+
+
+def test_running_out_of_memory_is_said_with_the_size(files, monkeypatch):
+    def explode(*_: Any) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(engine, "dpmpp_2m", explode)
+    assert "1 × 64 × 64 pixels" in expect(ErrorCode.OUT_OF_MEMORY, files).message
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(files, monkeypatch):
+    def explode(*_: Any) -> None:
+        raise RuntimeError("shape mismatch")
+
+    monkeypatch.setattr(engine, "dpmpp_2m", explode)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        run(files)
+
+
+def test_a_model_without_the_layer_file_cannot_do_the_operation(files):
+    expect(ErrorCode.UNSUPPORTED_OPERATION, dataclasses.replace(files, layers={}))
+
+
+def test_layer_names_are_one_line_and_never_empty():
+    assert layer_name("  a\n red\tapple ", 0, 1) == "a red apple"
+    assert layer_name("", 0, 1) == "Object"
+    assert len(layer_name("x" * 4000, 15, 16)) < 100
