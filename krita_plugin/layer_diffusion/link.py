@@ -71,7 +71,8 @@ class Link(QtCore.QObject):
         """End the thread; nothing is emitted afterwards."""
         self._stopping = True
         self._wake.set()
-        self.blockSignals(True)
+        for signal in (self.changed, self.received, self.arrived):
+            signal.disconnect()  # also drops what is on its way to widgets that may be gone
         connection = self._connection
         if connection is not None:
             connection.close_socket()

@@ -7,10 +7,11 @@ from krita import DockWidget, DockWidgetFactory, DockWidgetFactoryBase, Krita
 from . import canvas
 from .docker.controller import Controller
 from .docker.panel import Panel
-from .qt import QtCore
+from .qt import QtCore, QtWidgets
 
 DOCKER = "layer_diffusion"
 TITLE = "Layer Diffusion"
+FIRST_HEIGHT = 460
 INTRODUCE_AFTER_MS = 1500
 """Touching dockers while Krita still starts can freeze it."""
 
@@ -34,7 +35,17 @@ class LayerDiffusionDocker(DockWidget):
         """Show the docker once: newer Kritas hide those of plugins, and nobody looks for what they never saw."""
         if canvas.read_setting("introduced", "") == "":
             canvas.write_setting("introduced", "yes")
+            self._take_place()
             self.setVisible(True)
+            self.raise_()
+
+    def _take_place(self) -> None:
+        """Share the room of the brush presets rather than squeeze in below everything else."""
+        window = self.window()
+        presets = window.findChild(QtWidgets.QDockWidget, "PresetDocker")
+        if presets is not None and presets.isVisible() and not self.isFloating():
+            window.tabifyDockWidget(presets, self)
+            window.resizeDocks([self], [FIRST_HEIGHT], QtCore.Qt.Orientation.Vertical)
 
 
 def register() -> None:

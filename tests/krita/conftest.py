@@ -20,7 +20,7 @@ PROJECT = HERE.parents[1]
 NEEDED = ("krita", "Xvfb", "openbox", "xdotool", "import", "dbus-run-session")
 REQUIRED = os.environ.get("LAYER_DIFFUSION_REQUIRE_KRITA") == "1"
 RESOURCES = os.environ.get("KRITA_HARNESS_CACHE") or "/var/tmp/krita-harness-cache"
-ARTEFACTS = Path(os.environ.get("LAYER_DIFFUSION_ARTEFACTS") or PROJECT / "build" / "krita")
+ARTEFACTS = Path(os.environ.get("LAYER_DIFFUSION_ARTEFACTS") or PROJECT / "test-artefacts" / "krita")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -98,7 +98,7 @@ def krita(tmp_path, plugin_folder, request):
             results = session.wait()
         failed = [f"{check['name']}: {check['detail']}" for check in results.get("checks", []) if not check["passed"]]
         problems = failed + [problem["traceback"] for problem in results.get("exceptions", [])]
-        assert results["status"] == "ok", f"{results['status']}, see {out}\n" + "\n".join(problems)
+        assert results["status"] == "ok" and not problems, f"{results['status']}, see {out}\n" + "\n".join(problems)
         return results
 
     return run

@@ -1,9 +1,34 @@
-"""The plugin in a real Krita."""
+"""The plugin in a real Krita, with the stand-in for the backend."""
+
+import os
+import select
 
 import pytest
 
 pytestmark = pytest.mark.krita
 
+REMEMBERED = {"layer_diffusion": {"fields": r'{"prompt": "gl\\u00e4ser\\n\\u201ctwo\\u201d", "steps": 33}'}}
 
-def test_docker(krita, standin):
-    krita("docker.py", standin)
+
+def test_results_come_into_the_document(krita, standin):
+    krita("inserting.py", standin, settings=REMEMBERED)
+
+
+def test_people_go_on_working(krita, standin):
+    krita("interrupted.py", standin)
+
+
+def test_connection_breaks_and_backend_ends(krita, standin):
+    krita("connection.py", standin)
+    for token in standin.glob("token-*"):
+        assert_ended(int(token.name.split("-")[1]))
+
+
+def assert_ended(pid: int) -> None:
+    """The process has ended or does so within some seconds."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    with open(handle, closefd=True) as ended:
+        assert select.select([ended], [], [], 10)[0], f"process {pid} outlived Krita"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import secrets
+from collections.abc import Callable
+from dataclasses import replace
 
 from .. import canvas
 from ..backend_process import BackendProcess
@@ -16,7 +18,7 @@ from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, Operation, Request
 from ..protocol.limits import MAX_SEED
 from ..qt import QtCore, QtWidgets
-from ..session import Session
+from ..session import LinkState, Session
 from ..settings import Settings, SizeMode
 from .panel import Panel
 
@@ -39,10 +41,10 @@ class Controller(QtCore.QObject):
     """One for each docker."""
 
     def __init__(self, panel: Panel) -> None:
-        super().__init__()
+        super().__init__(panel)
         self._panel = panel
         self._models: tuple = ()
-        self._remembered = Settings.from_text(canvas.read_setting("fields", ""))
+        self._fields = Settings.from_text(canvas.read_setting("fields", ""))
         self._link = Link(self._locate, self._prepare, f"Krita {canvas.version()}", secrets.token_hex(16))
         self.session = Session(self._link.send, self._changed)
         self._link.changed.connect(self.session.connection)
@@ -52,7 +54,7 @@ class Controller(QtCore.QObject):
         self._inserting = self._timer(RETRY_MS, self._insert_arrived)
         self._saving = self._timer(SAVE_MS, self._save)
         self._starting = self._timer(START_MS, self._link.start)
-        panel.show_settings(self._remembered)
+        panel.show_settings(self._fields)
         panel.shown.connect(self._shown)
         panel.edited.connect(self._edited)
         panel.prompt.submitted.connect(self.generate)
@@ -61,7 +63,9 @@ class Controller(QtCore.QObject):
         panel.error.acted.connect(self._copy_error)
         panel.error.closed.connect(self.session.dismiss)
         panel.kept.acted.connect(self.insert_kept)
-        canvas.on_closing(self._closing)
+        # The widgets are gone before Krita says that it closes, and with them this object; its parts are not.
+        panel.destroyed.connect(functools.partial(_close, self._link, self._save))
+        canvas.on_closing(backend().stop)
         self._changed()
 
     def _timer(self, interval: int, slot, single: bool = True) -> QtCore.QTimer:
@@ -75,11 +79,10 @@ class Controller(QtCore.QObject):
 
     def generate(self) -> None:
         """Ask for what the fields say; whatever is wrong with them is said in the error line."""
-        settings = self._panel.settings()
-        if settings.random_seed:
-            seed = secrets.randbelow(MAX_SEED + 1)
-            self._panel.seed.show_seed(seed, True)
-            settings = self._panel.settings()
+        if self._panel.seed.die.isChecked():
+            self._panel.seed.show_seed(secrets.randbelow(MAX_SEED + 1), True)
+        self._read_fields()
+        settings = self._fields
         self._link.start()
         try:
             document = canvas.active_document()
@@ -91,7 +94,7 @@ class Controller(QtCore.QObject):
             width, height = request_size(area.width, area.height)
             request = Request(
                 operation=Operation.OBJECT,
-                model=settings.model or self._remembered.model or "builtin",
+                model=settings.model or "builtin",
                 prompt=settings.prompt,
                 negative=settings.negative,
                 width=width,
@@ -130,7 +133,7 @@ class Controller(QtCore.QObject):
 
     def look(self) -> None:
         """Say which size the result will have, as document and selection are now."""
-        self._panel.size_note.say(self._size_text(self._panel.settings()))
+        self._panel.size_note.say(self._size_text(self._fields))
 
     def _size_text(self, settings: Settings) -> str:
         document = canvas.active_document()
@@ -187,25 +190,31 @@ class Controller(QtCore.QObject):
         self.look()
 
     def _edited(self) -> None:
+        self._read_fields()
         self._saving.start()
         self._show_model()
         self.look()
+
+    def _read_fields(self) -> None:
+        fields = self._panel.settings()
+        # Before the models are known the field is empty, and the choice of last time stands.
+        self._fields = replace(fields, model=fields.model or self._fields.model)
 
     def _changed(self) -> None:
         session, panel = self.session, self._panel
         if session.models != self._models:
             self._models = session.models
-            panel.show_models(session.models, self._remembered.model)
+            panel.show_models(session.models, self._fields.model)
             self._show_model()
         unfinished = session.unfinished
-        jobs = unfinished or session.at(Stage.ARRIVED)
         panel.cancel.setEnabled(any(job.stage is not Stage.CANCELLING for job in unfinished))
-        panel.progress.setVisible(bool(jobs))
+        jobs = unfinished or session.at(Stage.ARRIVED)
         if jobs:
-            panel.progress.setValue(round(jobs[0].fraction * 1000))
-            panel.progress.setFormat(jobs[0].text())
-        waiting = f", {len(jobs) - 1} more waiting" if len(jobs) > 1 else ""
-        panel.status.say(session.link.value + waiting)
+            words = jobs[0].text() if session.link is LinkState.READY else session.link.value
+            more = f" · {len(jobs) - 1} more" if len(jobs) > 1 else ""
+            panel.show_progress(words + more, jobs[0].fraction)
+        else:
+            panel.show_status(session.link.value)
         panel.kept.say(_kept_text(session.at(Stage.KEPT)))
         panel.error.say(str(session.notice or ""))
 
@@ -217,17 +226,12 @@ class Controller(QtCore.QObject):
         QtWidgets.QApplication.clipboard().setText(self._panel.error.label.text())
 
     def _save(self) -> None:
-        settings = self._panel.settings()
-        if not settings.model:  # the models are not known yet
-            settings = Settings(**{**vars(settings), "model": self._remembered.model})
-        canvas.write_setting("fields", settings.to_text())
+        canvas.write_setting("fields", self._fields.to_text())
 
-    def _closing(self) -> None:
-        for timer in (self._looking, self._inserting, self._starting, self._saving):
-            timer.stop()
-        self._save()
-        self._link.stop()
-        backend().stop()
+
+def _close(link: Link, save: Callable[[], None], _panel=None) -> None:
+    save()
+    link.stop()
 
 
 def _kept_text(jobs: list[Job]) -> str:

@@ -24,8 +24,8 @@ def warning(palette):
     """Return (text, background, border) of an error: red on the window's own colour, dark or light."""
     window = palette.color(Role.Window)
     dark = window.lightness() < 128
-    red = QtGui.QColor(255, 120, 110) if dark else QtGui.QColor(176, 20, 20)
-    return mixed(red, palette.color(Role.WindowText), 0.75), mixed(red, window, 0.12), mixed(red, window, 0.45)
+    red = QtGui.QColor(255, 110, 100) if dark else QtGui.QColor(176, 20, 20)
+    return mixed(red, palette.color(Role.WindowText), 0.5), mixed(red, window, 0.13), mixed(red, window, 0.45)
 
 
 def die_icon(palette, size: int = 16):

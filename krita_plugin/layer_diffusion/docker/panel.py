@@ -96,6 +96,17 @@ class Panel(QtWidgets.QWidget):
         self.objects.setVisible(bool(names))
         self.objects.setToolTip(f"What can it draw? ({len(names)} things)")
 
+    def show_status(self, text: str) -> None:
+        """Show a quiet line while no job is going on."""
+        self.status.setText(text)
+        self.below.setCurrentWidget(self.status)
+
+    def show_progress(self, text: str, fraction: float) -> None:
+        """Show how far a job is, 0 to 1, and in words."""
+        self.progress.setValue(round(fraction * self.progress.maximum()))
+        self.progress.setFormat(text)
+        self.below.setCurrentWidget(self.progress)
+
     # The widgets
 
     def _make_fields(self) -> None:
@@ -162,6 +173,11 @@ class Panel(QtWidgets.QWidget):
         self.error = Message("error", "Copy", "error_copy", alarming=True)
         self.kept = Message("kept", "Insert", "insert", alarming=False)
         self.status = Note("status")
+        # In one place, so that nothing moves under the mouse when a job begins or ends.
+        self.below = QtWidgets.QStackedWidget()
+        self.below.addWidget(self.status)
+        self.below.addWidget(self.progress)
+        self.below.setSizePolicy(Policy.Preferred, Policy.Fixed)
 
     def _fields(self) -> QtWidgets.QWidget:
         model = _row(self.model, self.objects, stretch=self.model)
@@ -221,8 +237,7 @@ class Panel(QtWidgets.QWidget):
             self.error,
             self.kept,
             _row(self.generate, self.cancel, stretch=self.generate),
-            self.progress,
-            self.status,
+            self.below,
         ):
             column.addWidget(widget)
         return controls

@@ -21,7 +21,6 @@ class Note(QtWidgets.QLabel):
         font.setPointSizeF(font.pointSizeF() * 0.92)
         self.setFont(font)
         self._colour()
-        self.hide()
 
     def say(self, text: str) -> None:
         """Show the text, or nothing."""

@@ -1,8 +1,10 @@
-"""What the driver scripts speak in: the docker's widgets, layers and pixels."""
+"""What the driver scripts speak in: the docker's widgets, layers, pixels and undo."""
+
+from pathlib import Path
 
 
 class Docker:
-    """The docker under test and the document's layers."""
+    """The docker under test."""
 
     def __init__(self, h):
         self.h = h
@@ -10,41 +12,65 @@ class Docker:
 
     def find(self, name):
         """The widget of this object name."""
-        for kind in self.dock.findChildren(object):
-            if kind.objectName() == name:
-                return kind
-        raise LookupError(name)
+        from harness_driver.qt import QtWidgets
+
+        widget = self.dock.findChild(QtWidgets.QWidget, name)
+        if widget is None:
+            raise LookupError(name)
+        return widget
 
     @property
     def session(self):
+        """The docker's session."""
         return self.dock.controller.session
 
     def ready(self):
-        """Wait until the docker is connected."""
-        return self.h.until(lambda: self.find("status").text() == "Ready", 60, "the connection")
+        """Wait until the docker is connected and has nothing to do."""
+        return self.h.until(
+            lambda: self.session.link.name == "READY" and not self.session.jobs, 90, "a docker that is ready"
+        )
+
+    def waiting_layers(self):
+        """Wait until a result has arrived and may not be inserted yet."""
+        return self.h.until(lambda: "ARRIVED" in self.stages(), 60, "a result that waits")
+
+    def stages(self):
+        """Where the session's jobs are."""
+        return [job.stage.name for job in self.session.jobs.values()]
 
     def error(self):
         """The text of the error line, or nothing while it is hidden."""
-        frame = self.find("error")
-        return self.find("error_text").text() if frame.isVisible() else ""
+        return self.find("error_text").text() if self.find("error").isVisible() else ""
 
-    def set_prompt(self, text):
-        """Put the prompt in without the keyboard."""
-        self.find("prompt").setPlainText(text)
+    def start(self, prompt):
+        """Ask for a job without the keyboard."""
+        self.find("prompt").setPlainText(prompt)
+        self.find("generate").click()
 
-    def generate(self, prompt):
+    def type_and_generate(self, prompt):
         """Real keys and a real click, to be gone through with `yield from`."""
         edit = self.find("prompt")
         yield self.h.click(edit)
         yield self.h.key("ctrl+a")
         yield self.h.type_text(prompt)
-        yield self.h.until(lambda: edit.toPlainText() == prompt, 5, f"the typed prompt, it is {edit.toPlainText()!r}")
+        yield self.h.until(lambda: edit.toPlainText() == prompt, 5, f"the typed prompt, not {edit.toPlainText()!r}")
         yield self.h.click(self.find("generate"))
 
+    def made(self, document, prompt):
+        """Start a job and wait until its group is in the document, with `group = yield from`."""
+        before = len(nodes(document))
+        self.start(prompt)
+        yield self.h.until(lambda: len(nodes(document)) == before + 1, 60, f"the layer of {prompt!r}")
+        yield self.ready()
+        document.waitForDone()
+        return nodes(document)[-1]
 
-def layers(document):
-    """The names of the layers of the document, bottom first, without masks."""
-    return [node.name() for node in nodes(document)]
+    def size(self, mode, width=512, height=512):
+        """Choose the size."""
+        box = self.find("size_mode")
+        box.setCurrentIndex(box.findData(mode))
+        self.find("own_width").setValue(width)
+        self.find("own_height").setValue(height)
 
 
 def nodes(document):
@@ -52,13 +78,32 @@ def nodes(document):
     return [node for node in document.rootNode().childNodes() if not node.type().endswith("mask")]
 
 
+def names(document):
+    """The names of the layers of the document, bottom first."""
+    return [node.name() for node in nodes(document)]
+
+
 def state(document):
     """Everything of the document that an undo must bring back."""
-    box = (0, 0, document.width(), document.height())
-    return (
-        [(node.name(), node.type(), node.uniqueId().toString(), bytes(node.pixelData(*box))) for node in nodes(document)],
-        bytes(document.pixelData(*box)),
-    )
+    area = (0, 0, document.width(), document.height())
+    tree = [(node.name(), node.type(), node.uniqueId().toString(), node.visible()) for node in nodes(document)]
+    return tree, [bytes(node.projectionPixelData(*area)) for node in nodes(document)], bytes(document.pixelData(*area))
+
+
+def history(h):
+    """The undo steps of the document in front, as Krita's own list of them names them."""
+    from harness_driver.qt import QtWidgets
+
+    docker = next(dock for dock in h.krita.dockers() if dock.objectName() == "History")
+    model = docker.findChild(QtWidgets.QAbstractItemView).model()
+    return [model.index(row, 0).data() for row in range(1, model.rowCount())]
+
+
+def step(h, document, action):
+    """Undo or redo once, with `yield from`."""
+    h.krita.action(f"edit_{action}").trigger()
+    document.waitForDone()
+    yield 0.3
 
 
 def pixel(node, x, y):
@@ -69,5 +114,19 @@ def pixel(node, x, y):
 
 def box(node):
     """(x, y, width, height) of what a layer shows."""
-    bounds = node.bounds()
-    return bounds.x(), bounds.y(), bounds.width(), bounds.height()
+    return node.bounds().getRect()
+
+
+def select(document, x, y, width, height):
+    """Select a rectangle."""
+    from krita import Selection
+
+    selection = Selection()
+    selection.select(x, y, width, height, 255)
+    document.setSelection(selection)
+
+
+def acknowledged(h):
+    """Ids of the jobs that the stand-in was told it may forget, in order."""
+    log = Path(h.args["root"]) / "acknowledged"
+    return log.read_text().split() if log.exists() else []

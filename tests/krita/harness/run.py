@@ -178,9 +178,10 @@ class KritaRun:
             return {"path": str(path)}
         if kind == "click":
             repeat = ["--repeat", "2", "--delay", "60"] if request.get("double") else []
-            self.display.tool("xdotool", "mousemove", "--sync", str(request["x"]),
-                              str(request["y"]), "click", *repeat,
-                              str(request.get("button", 1)))
+            # From beside it: --sync waits for a movement, 15 s when there is none.
+            x, y = request["x"], request["y"]
+            self.display.tool("xdotool", "mousemove", str(x - 3), str(y), "mousemove", "--sync", str(x), str(y),
+                              "click", *repeat, str(request.get("button", 1)))
             return None
         if kind == "drag":
             # "hold" leaves the button down, so that a step can come mid-stroke

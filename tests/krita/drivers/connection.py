@@ -1,0 +1,40 @@
+"""Driver: a connection that breaks and a backend that ends; with the stand-in."""
+
+import os
+import signal
+from pathlib import Path
+
+from vocabulary import Docker, acknowledged, nodes
+
+
+def pids(root):
+    """Process ids of the stand-ins that were started so far, oldest first."""
+    tokens = sorted(Path(root).glob("token-*"), key=lambda path: path.stat().st_mtime)
+    return [int(path.name.split("-")[1]) for path in tokens]
+
+
+def run(h):
+    root = Path(h.args["root"])
+    document = h.new_document(1024, 1024)
+    yield 0.5
+    d = Docker(h)
+    yield d.ready()
+
+    group = yield from d.made(document, "cut in the middle of the result")
+    h.check("whole after a broken connection", bytes(group.childNodes()[0].pixelData(512, 1000, 1, 1))[2] == 200)
+    h.check("once", len(acknowledged(h)) == 1 and len(nodes(document)) == 2, acknowledged(h))
+    h.check("by the same backend", len(pids(root)) == 1, pids(root))
+
+    yield from d.made(document, "die in the middle of the job")
+    h.check("a new backend did it again", len(pids(root)) == 2, pids(root))
+    h.check("no error", d.error() == "", d.error())
+
+    (root / "broken").touch()
+    os.kill(pids(root)[-1], signal.SIGKILL)
+    yield h.until(d.error, 60, "the error")
+    h.check("says why", "could not start: ModuleNotFoundError: No module named 'torch'" in d.error(), d.error())
+    h.check("says what to do", "Run the installer" in d.error() and "backend.log" in d.error(), d.error())
+    yield h.screenshot("not_running")
+    (root / "broken").unlink()
+    yield from d.made(document, "after it was mended")
+    h.check("the error is gone", d.error() == "", d.error())

@@ -1,0 +1,122 @@
+"""Driver: how results come into documents; with the stand-in, whose results are discs on padded colour."""
+
+import json
+
+from vocabulary import Docker, acknowledged, box, history, names, nodes, pixel, select, state, step
+
+
+def run(h):
+    d = Docker(h)
+    yield d.ready()
+    h.check("remembered from the last start", d.find("prompt").toPlainText() == "gläser\n“two”", d.find("prompt").toPlainText())
+    h.check("remembered steps", d.find("steps").value() == 33)
+    document = h.new_document(320, 240)
+    yield 0.5
+    yield from one_undo_step(h, d, document)
+    yield from selection_and_own_size(h, d, document)
+    yield from batch(h, d, document)
+    yield from large_page(h, d)
+    yield from sixteen_bits(h, d)
+    yield 1.2
+    kept = json.loads(h.krita.readSetting("layer_diffusion", "fields", ""))
+    h.check("fields are kept", kept["prompt"] == "deep" and kept["steps"] == 33, kept)
+
+
+def one_undo_step(h, d, document):
+    before = state(document)
+    active = document.activeNode().uniqueId()
+    yield from d.type_and_generate("a red apple, shiny")
+    yield h.until(lambda: len(nodes(document)) == 2, 30, "the layer")
+    yield d.ready()
+    yield 0.5
+    group = nodes(document)[-1]
+    layer = group.childNodes()[0]
+    h.check("a group named after the prompt", (group.name(), group.type()) == ("a red apple, shiny", "grouplayer"), group.name())
+    h.check("holding one paint layer", [n.type() for n in group.childNodes()] == ["paintlayer"])
+    h.check("the disc's colour", pixel(layer, 160, 120) == (200, 30, 40, 255), pixel(layer, 160, 120))
+    h.check("the corner is transparent and keeps its colour", pixel(layer, 0, 0) == (200, 30, 40, 0), pixel(layer, 0, 0))
+    h.check("the canvas shows it", bytes(document.pixelData(160, 120, 1, 1)) == bytes((40, 30, 200, 255)))
+    h.check("the active layer stayed", document.activeNode().uniqueId() == active, document.activeNode().name())
+    h.check("acknowledged once", len(acknowledged(h)) == 1, acknowledged(h))
+    h.check("the document is modified", document.modified())
+    h.check("no document is left over", len(h.krita.documents()) == 1, len(h.krita.documents()))
+    h.check("one undo step", history(h) == ["Add Layer"], history(h))
+    after = state(document)
+    yield from step(h, document, "undo")
+    h.check("one undo brings everything back", state(document) == before, names(document))
+    yield from step(h, document, "redo")
+    h.check("one redo brings it again", state(document) == after, names(document))
+    again = nodes(document)[-1].childNodes()[0]
+    h.check("with the colour under zero alpha", pixel(again, 0, 0) == (200, 30, 40, 0))
+
+
+def selection_and_own_size(h, d, document):
+    d.size("selection")
+    d.start("nothing selected")
+    yield h.until(d.error, 5, "an error")
+    h.check("says what to do without a selection", d.error().startswith("Nothing is selected. Select an area"), d.error())
+    h.check("the prompt is still there", d.find("prompt").toPlainText() == "nothing selected")
+    select(document, 100, 40, 150, 100)
+    yield h.until(lambda: d.find("size_note").text() == "150 × 100 px", 5, "the selection's size in the docker")
+    group = yield from d.made(document, "selected")
+    h.check("the error is gone", d.error() == "", d.error())
+    # The disc's radius is 0.4 of the shorter side, its edge half a pixel wider and cut to whole pixels.
+    x, y, width, height = box(group)
+    h.check("at the selection", abs(x - 135) <= 2 and abs(y - 50) <= 2 and abs(width - 80) <= 3, box(group))
+    chosen = document.selection()
+    bounds = (chosen.x(), chosen.y(), chosen.width(), chosen.height())
+    h.check("the selection stayed", bounds == (100, 40, 150, 100), bounds)
+    before = names(document)
+    yield from step(h, document, "undo")
+    yield from step(h, document, "redo")
+    h.check("its place in the stack is kept", names(document) == before, names(document))
+    d.size("own", 100, 64)
+    group = yield from d.made(document, "own at the selection")
+    x, y = box(group)[:2]
+    h.check("own size begins at the selection", abs(x - 124) <= 2 and abs(y - 46) <= 2, box(group))
+    document.setSelection(None)
+    group = yield from d.made(document, "own centred")
+    x, y = box(group)[:2]
+    h.check("own size lies in the middle", abs(x - 134) <= 2 and abs(y - 94) <= 2, box(group))
+
+
+def batch(h, d, document):
+    d.find("batch").setValue(3)
+    group = yield from d.made(document, "three")
+    d.find("batch").setValue(1)
+    inner = group.childNodes()
+    h.check("a layer for each image", len(inner) == 3, [n.name() for n in inner])
+    h.check("the first one is shown", [n.visible() for n in inner] == [True, False, False])
+    greens = [pixel(n, 160, 120)[1] for n in inner]
+    h.check("they are different", greens == [30, 70, 110], greens)
+    yield 0.6
+
+
+def large_page(h, d):
+    page = h.new_document(2480, 1240, "page")
+    yield 0.5
+    d.size("document")
+    yield h.until(lambda: "made at 2048 × 1024" in d.find("size_note").text(), 5, "the size note")
+    group = yield from d.made(page, "page")
+    layer = group.childNodes()[0]
+    x, y, width, height = box(layer)
+    h.check("enlarged to the page", abs(x - 744) <= 4 and abs(y - 124) <= 4 and abs(width - 992) <= 8, box(layer))
+    h.check("its colour", pixel(layer, 1240, 620) == (200, 30, 40, 255), pixel(layer, 1240, 620))
+    h.check("the colour under zero alpha", pixel(layer, 0, 0) == (200, 30, 40, 0), pixel(layer, 0, 0))
+    yield 0.6
+    page.setModified(False)
+    page.close()
+    yield 0.5
+
+
+def sixteen_bits(h, d):
+    deep = h.new_document(128, 128, "deep", "RGBA", "U16", "sRGB-elle-V2-srgbtrc.icc")
+    yield 0.5
+    before = state(deep)
+    group = yield from d.made(deep, "deep")
+    shown = bytes(deep.pixelData(64, 64, 1, 1))
+    red = int.from_bytes(shown[4:6], "little") / 257
+    h.check("shown in a 16-bit document", abs(red - 200) <= 2, red)
+    h.check("in its group", group.name() == "deep")
+    yield from step(h, deep, "undo")
+    h.check("undo in a 16-bit document", state(deep) == before, names(deep))

@@ -1,0 +1,96 @@
+"""Driver: what people do while a picture is made; with the stand-in."""
+
+from pathlib import Path
+
+from vocabulary import Docker, acknowledged, box, names, nodes
+
+
+def run(h):
+    gate = Path(h.args["root"]) / "gate"
+    document = h.new_document(300, 300)
+    yield 0.5
+    d = Docker(h)
+    yield d.ready()
+    yield from stroke(h, d, document, gate)
+    gate.unlink()
+    yield from cancelled(h, d, document)
+    yield from errors(h, d, document)
+    yield from closed(h, d, document, gate)
+
+
+def stroke(h, d, document, gate):
+    d.start("held while painting")
+    yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
+    yield h.screenshot("generating")
+    x, y = h.canvas_point()
+    yield h.drag([(x - 120, y), (x, y + 10), (x + 60, y)], hold=True)
+    gate.touch()
+    yield d.waiting_layers()
+    yield 0.6
+    h.check("nothing is inserted during the stroke", names(document) == ["Background"], names(document))
+    h.check("nor acknowledged", acknowledged(h) == [])
+    yield h.release()
+    yield h.until(lambda: len(nodes(document)) == 2, 20, "the layer after the stroke")
+    yield d.ready()
+    document.waitForDone()
+    painted = bytes(nodes(document)[0].pixelData(0, 0, 300, 300))
+    h.check("the stroke is whole", painted.count(b"\xff" * 4) < 300 * 300)
+    h.record("steps", names(document))
+
+
+def cancelled(h, d, document):
+    before = names(document)
+    d.start("held forever")
+    d.start("held as well")
+    yield h.until(lambda: d.stages() == ["RUNNING", "RUNNING"], 20, "two jobs")
+    h.check("says how many wait", d.find("progress").text().endswith("1 more"), d.find("progress").text())
+    for _ in range(2):
+        yield h.click(d.find("cancel"))
+    yield d.ready()
+    h.check("cancelled jobs leave nothing", names(document) == before and not d.error(), (names(document), d.error()))
+    h.check("nothing to cancel any more", not d.find("cancel").isEnabled())
+
+
+def errors(h, d, document):
+    for prompt, start, todo in (
+        ("memory", "The device ran out of memory.", "smaller size"),
+        ("refused", "The chosen model is not installed.", "Choose one"),
+        ("   ", "The prompt is empty.", "Type what should appear"),
+    ):
+        d.find("error_close").click()
+        d.start(prompt)
+        yield h.until(d.error, 20, f"the error of {prompt!r}")
+        h.check(f"error of {prompt!r}", d.error().startswith(start) and todo in d.error(), d.error())
+        h.check(f"nothing is lost after {prompt!r}", d.find("prompt").toPlainText() == prompt)
+        yield d.ready()
+    yield h.screenshot("error")
+    d.find("error_copy").click()
+    d.find("error_close").click()
+    h.check("closed", not d.find("error").isVisible())
+
+
+def closed(h, d, document, gate):
+    known = len(acknowledged(h))
+    d.size("document")
+    d.start("held, then closed")
+    yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
+    document.setModified(False)
+    document.close()
+    gate.touch()
+    yield h.until(lambda: d.stages() == ["KEPT"], 30, "the kept result")
+    said = d.find("kept_text").text()
+    h.check("says that it is kept", "The document was closed; the result is kept. Open a document" in said, said)
+    h.check("not acknowledged yet", len(acknowledged(h)) == known)
+    yield 0.5
+    yield h.click(d.find("insert"))
+    yield h.until(d.error, 5, "an error without any document")
+    h.check("says what to do", d.error() == "No document is open. Create or open one, then press Insert.", d.error())
+    other = h.new_document(200, 200, "other")
+    yield 0.7
+    yield h.screenshot("kept")
+    yield h.click(d.find("insert"))
+    yield h.until(lambda: len(nodes(other)) == 2, 10, "the kept layer")
+    yield d.ready()
+    h.check("centred in the other document", abs(box(nodes(other)[1])[0] + 20) <= 3, box(nodes(other)[1]))
+    h.check("acknowledged after the insertion", len(acknowledged(h)) == known + 1)
+    h.check("the offer is gone", not d.find("kept").isVisible())
