@@ -1,9 +1,8 @@
 """The plugin in a real Krita, with the stand-in for the backend."""
 
-import os
-import select
-
 import pytest
+
+from .processes import assert_ended
 
 pytestmark = pytest.mark.krita
 
@@ -23,12 +22,3 @@ def test_connection_breaks_and_backend_ends(krita, standin):
     for token in standin.glob("token-*"):
         assert_ended(int(token.name.split("-")[1]))
 
-
-def assert_ended(pid: int) -> None:
-    """The process has ended or does so within some seconds."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    with open(handle, closefd=True) as ended:
-        assert select.select([ended], [], [], 10)[0], f"process {pid} outlived Krita"

@@ -1,0 +1,92 @@
+"""Driver: a red apple from the prompt to the layer, with the real backend and the built-in model."""
+
+import os
+import signal
+from pathlib import Path
+
+from vocabulary import Docker, history, names, nodes, state, step
+
+SIDE = 256
+
+
+def run(h):
+    document = h.new_document(SIDE, SIDE)
+    yield 0.5
+    d = Docker(h)
+    yield d.ready()
+    d.find("seed").setText("1")
+    d.find("seed_random").setChecked(False)
+    before = state(document)
+    yield from d.type_and_generate("a red apple")
+    yield h.until(lambda: d.find("progress").text().startswith("Denoising"), 200, "the denoising")
+    yield h.screenshot("denoising")
+    yield h.until(lambda: len(nodes(document)) == 2 or d.error(), 200, "the layer or an error")
+    h.check("no error", d.error() == "", d.error())
+    yield d.ready()
+    yield 0.5
+    yield h.screenshot("a_red_apple")
+    apple(h, document)
+    yield from undo(h, document, before)
+    yield from worker_killed(h, d, document)
+
+
+def apple(h, document):
+    group = nodes(document)[-1]
+    h.check("a group named after the prompt", (group.name(), group.type()) == ("a red apple", "grouplayer"), group.name())
+    layer = group.childNodes()[0]
+    h.check("holding one paint layer", [node.type() for node in group.childNodes()] == ["paintlayer"])
+    pixels = bytes(layer.pixelData(0, 0, SIDE, SIDE))
+    blue, green, red, alpha = (pixels[channel::4] for channel in range(4))
+    solid = [index for index, value in enumerate(alpha) if value > 200]
+    share = len(solid) / SIDE**2
+    h.check("an object of some size", 0.08 < share < 0.8, share)
+    means = [sum(channel[index] for index in solid) / max(1, len(solid)) for channel in (red, green, blue)]
+    h.check("red above all", means[0] > 1.6 * means[1] and means[0] > 1.6 * means[2] and means[0] > 110, means)
+    soft = sum(8 < value < 247 for value in alpha)
+    h.check("soft edges", soft > SIDE // 4, soft)
+    h.check("edges, not a haze", soft < 0.25 * SIDE**2, soft / SIDE**2)
+    corners = [alpha[y * SIDE + x] for y in (0, SIDE - 1) for x in (0, SIDE - 1)]
+    h.check("transparent corners", corners == [0, 0, 0, 0], corners)
+    corner = bytes(document.pixelData(0, 0, 1, 1))
+    h.check("the canvas is untouched there", corner == b"\xff" * 4, list(corner))
+
+
+def undo(h, document, before):
+    after = state(document)
+    h.check("one undo step", history(h) == ["Add Layer"], history(h))
+    yield from step(h, document, "undo")
+    h.check("undo brings the document back exactly", state(document) == before, names(document))
+    yield from step(h, document, "redo")
+    h.check("redo brings the layer back exactly", state(document) == after, names(document))
+
+
+def worker_killed(h, d, document):
+    d.find("steps").setValue(100)
+    d.start("a green apple")
+    yield h.until(lambda: d.find("progress").text().startswith("Denoising"), 100, "the denoising")
+    os.kill(worker(), signal.SIGKILL)
+    yield h.until(d.error, 30, "the error")
+    h.check("says that the process ended", "ended" in d.error() and "Generate again" in d.error(), d.error())
+    h.check("nothing was inserted", len(nodes(document)) == 2, names(document))
+    d.find("steps").setValue(4)
+    yield from d.made(document, "a green apple")
+    h.check("the next job works", names(document)[-1] == "a green apple" and not d.error(), (names(document), d.error()))
+
+
+def worker():
+    """The process id of the worker: the child of the backend, which is Krita's child, that was spawned."""
+    for backend in children(os.getpid()):
+        if "backend" in command(backend):
+            return next(pid for pid in children(backend) if any("spawn_main" in word for word in command(pid)))
+    raise LookupError("no backend")
+
+
+def children(pid):
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def command(pid):
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")

@@ -1,0 +1,70 @@
+"""Putting the plugin together."""
+
+import ast
+import zipfile
+
+import pytest
+
+from krita_plugin.build import NAME, assemble, build_zip
+
+from .conftest import websockets_source
+
+
+def test_zip_has_directory_entries_and_everything_the_plugin_needs(tmp_path):
+    with zipfile.ZipFile(build_zip(tmp_path / "plugin.zip", websockets_source())) as archive:
+        names = set(archive.namelist())
+    assert {
+        f"{NAME}.desktop",
+        f"{NAME}/",
+        f"{NAME}/__init__.py",
+        f"{NAME}/Manual.html",
+        f"{NAME}/protocol/messages.py",
+        f"{NAME}/_vendor/__init__.py",
+        f"{NAME}/_vendor/websockets/sync/client.py",
+        f"{NAME}/_vendor/websockets/LICENSE",
+    } <= names
+    assert not [name for name in names if name.endswith((".so", ".pyd", ".pyc", ".json"))]
+
+
+def test_older_copy_is_replaced_as_a_whole(tmp_path):
+    plugin = assemble(tmp_path, websockets_source())
+    (plugin / "left_over.py").write_text("", encoding="utf-8")
+    assert assemble(tmp_path, websockets_source()) == plugin
+    assert not (plugin / "left_over.py").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, f"{NAME}.desktop"]
+
+
+def test_older_copy_stays_when_the_source_is_wrong(tmp_path):
+    plugin = assemble(tmp_path, websockets_source())
+    with pytest.raises(ValueError, match="neither a wheel nor a package folder"):
+        assemble(tmp_path, tmp_path)
+    assert (plugin / "__init__.py").exists()
+
+
+def test_websockets_that_old_pythons_cannot_run_are_refused(tmp_path):
+    package = tmp_path / "websockets"
+    package.mkdir()
+    (package / "version.py").write_text('tag = version = commit = "17.4"\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="use 15"):
+        assemble(tmp_path / "out", package)
+
+
+def test_only_the_standard_library_and_own_parts_are_imported(plugin_folder):
+    allowed = {"krita", "PyQt5", "PyQt6"}
+    standard = set(__import__("sys").stdlib_module_names)
+    for path in (plugin_folder / NAME).rglob("*.py"):
+        if "_vendor" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))):
+            if isinstance(node, ast.Import):
+                tops = {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                tops = {node.module.split(".")[0]}
+            else:
+                continue
+            assert tops <= standard | allowed, (path, tops)
+
+
+def test_only_these_modules_know_krita(plugin_folder):
+    users = {path.name for path in (plugin_folder / NAME).rglob("*.py") if "from krita import" in path.read_text("utf-8")}
+    assert users == {"canvas.py", "qt.py", "registration.py"}

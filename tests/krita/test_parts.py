@@ -1,0 +1,95 @@
+"""Sizes, pixels, words and settings: the parts of the plugin that need neither Krita nor Qt."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("area", "size"),
+    [
+        ((512, 512), (512, 512)),
+        ((300, 131), (300, 131)),
+        ((2480, 3508), (1448, 2048)),
+        ((40, 30), (85, 64)),
+        ((64, 2048), (64, 2048)),
+        ((70, 2240), (64, 2048)),
+    ],
+)
+def test_request_has_the_shape_of_the_area(plugin, area, size):
+    assert plugin("geometry").request_size(*area) == size
+
+
+def test_area_without_any_allowed_size_is_refused(plugin):
+    with pytest.raises(ValueError, match="too narrow"):
+        plugin("geometry").request_size(3, 100)
+
+
+def test_boxes_lie_in_the_area_as_in_the_request(plugin):
+    geometry, job = plugin("geometry"), plugin("protocol.job")
+    area = geometry.Area(10, 20, 400, 200)
+    assert geometry.place(job.Box(0, 0, 200, 100), (200, 100), area) == area
+    assert geometry.place(job.Box(50, 50, 100, 25), (200, 100), area) == geometry.Area(110, 120, 200, 50)
+
+
+def test_pixels_swap_red_and_blue_and_keep_colour_under_zero_alpha(plugin):
+    assert plugin("pixels").to_bgra(bytes((1, 2, 3, 4, 200, 30, 40, 0))) == bytes((3, 2, 1, 4, 40, 30, 200, 0))
+
+
+def layer_set(plugin, batch):
+    job = plugin("protocol.job")
+    request = job.Request(job.Operation.OBJECT, "builtin", "x", "", 64, 64, 4, 5.0, 1, batch)
+    box, pixels = job.Box(0, 0, 2, 1), bytes(8)
+    layers = tuple(job.Layer(job.Role.FOREGROUND, f"seed {seed}", box, pixels) for seed in range(batch))
+    return job.LayerSet(request, layers, {})
+
+
+def test_first_image_of_a_batch_is_shown(plugin):
+    ready = plugin("pixels").pictures(layer_set(plugin, 3), plugin("geometry").Area(5, 6, 64, 64))
+    assert [picture.visible for picture in ready] == [True, False, False]
+    assert ready[0].area == plugin("geometry").Area(5, 6, 2, 1)
+
+
+@pytest.mark.parametrize(("size", "corner"), [((200, 200), (5, 6)), ((68, 200), (2, 68)), ((30, 30), (-17, -17))])
+def test_kept_pictures_stay_where_they_fit_and_are_centred_where_not(plugin, size, corner):
+    area = plugin("geometry").Area(5, 6, 64, 64)
+    pixels = plugin("pixels")
+    ready = pixels.moved_inside(pixels.pictures(layer_set(plugin, 1), area), area, *size)
+    assert (ready[0].area.x, ready[0].area.y) == corner
+
+
+NAMES = ("red apple", "green apple", "pineapple", "apple pie", "pie", "ghost")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a", []),
+        ("a gho", [(2, "ghost")]),
+        ("a red ap", [(2, "red apple"), (6, "apple pie"), (6, "green apple")]),
+        ("a red apple", []),
+        ("ap", [(0, "apple pie"), (0, "red apple"), (0, "green apple")]),
+        ("Ghost, pin", [(7, "pineapple")]),
+        ("a zebra", []),
+    ],
+)
+def test_suggestions(plugin, text, found):
+    assert plugin("words").suggestions(text, NAMES) == found
+
+
+def test_settings_are_remembered(plugin):
+    settings = plugin("settings")
+    kept = settings.Settings("gläser\n“two”", "bad", "sdxl", settings.SizeMode.OWN, 640, 480, 30, 7.5, 2**32 - 1, False, 4)
+    assert settings.Settings.from_text(kept.to_text()) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no json", "[]", "null", '{"steps": 0, "cfg": "x", "batch": true, "size_mode": "moon", "seed": 1.5, "prompt": 3}'],
+)
+def test_unusable_settings_become_defaults(plugin, text):
+    settings = plugin("settings")
+    assert settings.Settings.from_text(text) == settings.Settings()
+
+
+def test_settings_of_another_version_keep_what_is_known(plugin):
+    settings = plugin("settings")
+    assert settings.Settings.from_text('{"prompt": "x", "colour": 1}') == settings.Settings(prompt="x")

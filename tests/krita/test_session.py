@@ -1,0 +1,162 @@
+"""The state of a docker, with a list in place of the connection."""
+
+from types import SimpleNamespace
+
+import pytest
+
+JOB_FIELDS = dict(model="builtin", negative="", width=64, height=64, steps=4, cfg=5.0, seed=1, batch=1)
+
+
+@pytest.fixture
+def at(plugin):
+    """A session that is connected, what it sent, and the modules it speaks in."""
+    messages, session, jobs = plugin("protocol.messages"), plugin("session"), plugin("jobs")
+    job, errors = plugin("protocol.job"), plugin("protocol.errors")
+    sent = []
+    made = session.Session(sent.append, lambda: None)
+
+    def request(prompt="a red apple"):
+        return job.Request(operation=job.Operation.OBJECT, prompt=prompt, **JOB_FIELDS)
+
+    def welcome(*statuses):
+        made.received(messages.Welcome(1, "server", (), tuple(statuses)))
+
+    def running(job_id, fraction):
+        return messages.Running(job_id, job.Progress(job.Phase.DENOISING, 1, 4, fraction))
+
+    def generate(prompt="a red apple"):
+        return made.generate(request(prompt), "document", plugin("geometry").Area(0, 0, 64, 64))
+
+    return SimpleNamespace(
+        session=made, sent=sent, messages=messages, stage=jobs.Stage, link=session.LinkState, errors=errors,
+        welcome=welcome, running=running, generate=generate, notices=plugin("notices"),
+    )  # fmt: skip
+
+
+def test_job_is_sent_when_the_connection_is_there(at):
+    job = at.generate()
+    assert at.sent == []
+    at.welcome()
+    assert at.sent == [at.messages.Generate(job.id, job.request)]
+
+
+def test_result_is_acknowledged_only_after_the_insertion(at):
+    at.welcome()
+    job = at.generate()
+    at.session.arrived(job.id, ("picture",))
+    assert job.stage is at.stage.ARRIVED and len(at.sent) == 1
+    at.session.inserted(job)
+    assert at.sent[1:] == [at.messages.Acknowledge(job.id)] and not at.session.jobs
+
+
+def test_result_that_comes_again_after_its_insertion_is_only_acknowledged(at):
+    at.welcome()
+    job = at.generate()
+    at.session.arrived(job.id, ("picture",))
+    at.session.arrived(job.id, ("picture",))
+    at.session.inserted(job)
+    at.session.arrived(job.id, ("picture",))
+    assert not at.session.jobs
+    assert at.sent[1:] == [at.messages.Acknowledge(job.id)] * 2
+
+
+def test_progress_never_moves_backwards(at):
+    at.welcome()
+    job = at.generate()
+    for fraction, shown in ((0.2, 0.2), (0.6, 0.6), (0.3, 0.6), (0.7, 0.7)):
+        at.session.received(at.running(job.id, fraction))
+        assert job.fraction == shown
+
+
+def test_job_that_the_server_still_has_is_not_sent_again(at):
+    at.welcome()
+    job = at.generate()
+    at.session.connection(at.link.LOST)
+    at.welcome(at.messages.JobStatus(job.id, at.messages.State.QUEUED, 3))
+    assert len(at.sent) == 1 and job.text() == "Waiting, 3 before it"
+
+
+def test_job_that_a_new_backend_does_not_know_is_sent_again_but_not_for_ever(at):
+    at.welcome()
+    job = at.generate()
+    for _ in range(2):
+        at.session.connection(at.link.LOST)
+        at.welcome()
+    assert at.sent == [at.messages.Generate(job.id, job.request)] * 3
+    at.session.connection(at.link.LOST)
+    at.welcome()
+    assert len(at.sent) == 3 and not at.session.jobs
+    assert "several times" in at.session.notice.message
+
+
+def test_failure_is_said_and_acknowledged(at):
+    at.welcome()
+    job = at.generate()
+    error = at.errors.LayerDiffusionError(at.errors.ErrorCode.OUT_OF_MEMORY)
+    at.session.received(at.messages.Failed(job.id, error))
+    assert str(at.session.notice) == str(error)
+    assert at.sent[-1] == at.messages.Acknowledge(job.id) and not at.session.jobs
+
+
+def test_refused_job_is_gone_and_said(at):
+    at.welcome()
+    job = at.generate()
+    error = at.errors.LayerDiffusionError(at.errors.ErrorCode.UNKNOWN_MODEL)
+    at.session.received(at.messages.Refused(error, job.id))
+    assert not at.session.jobs and at.session.notice == at.notices.Notice.of(error)
+
+
+def test_acknowledging_twice_is_no_news(at):
+    at.welcome()
+    error = at.errors.LayerDiffusionError(at.errors.ErrorCode.UNKNOWN_JOB)
+    at.session.received(at.messages.Refused(error, "0" * 32))
+    assert at.session.notice is None
+
+
+def test_cancelled_job_drops_a_result_that_was_on_its_way(at):
+    at.welcome()
+    job = at.generate()
+    at.session.cancel(job)
+    assert at.sent[-1] == at.messages.Cancel(job.id)
+    at.session.arrived(job.id, ("picture",))
+    assert not at.session.jobs and at.sent[-1] == at.messages.Acknowledge(job.id)
+
+
+def test_cancel_is_sent_again_over_the_next_connection(at):
+    at.welcome()
+    job = at.generate()
+    at.session.cancel(job)
+    at.session.connection(at.link.LOST)
+    at.welcome(at.messages.JobStatus(job.id, at.messages.State.RUNNING, 0))
+    assert at.sent[1:] == [at.messages.Cancel(job.id)] * 2
+
+
+def test_cancelling_a_job_that_was_never_sent_needs_no_backend(at):
+    at.session.cancel(at.generate())
+    assert not at.session.jobs and at.sent == []
+
+
+def test_backend_that_cannot_start_ends_the_jobs_with_its_reason(at):
+    at.generate()
+    notice = at.notices.Notice("It cannot start.", "Install it.")
+    at.session.connection(at.link.FAILED, notice)
+    assert not at.session.jobs and at.session.notice == notice
+
+
+def test_kept_result_waits_for_a_document(at):
+    at.welcome()
+    job = at.generate()
+    at.session.arrived(job.id, ("picture",))
+    at.session.keep(job, at.notices.Notice("Closed.", "Open one."))
+    at.session.connection(at.link.LOST)
+    at.welcome(at.messages.JobStatus(job.id, at.messages.State.DONE, 0))
+    at.session.arrived(job.id, ("again",))
+    assert job.stage is at.stage.KEPT and job.pictures == ("picture",)
+    at.session.release(job, "other", ("moved",))
+    at.session.inserted(job)
+    assert at.sent[-1] == at.messages.Acknowledge(job.id)
+
+
+def test_group_is_named_after_the_prompt_on_one_short_line(at):
+    assert at.generate("a red\n apple ").name == "a red apple"
+    assert at.generate("x" * 200).name == "x" * 59 + "…"
