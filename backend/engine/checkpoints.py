@@ -97,12 +97,15 @@ def load_base(base: Path, device: Device, before_part: Callable[[int], None] = l
     return BaseModel(unet, vae, text_encoder, vocabulary, float(vae.config.scaling_factor))
 
 
-def load_layers(path: Path, unet: Any, place: torch.device) -> SharingLayers:
-    """Load an SD1.5 layer file and make sure that it fits the UNet. Raises as `load_base`."""
+def load_layers(path: Path, unet: Any, place: torch.device, frames: int = 1) -> SharingLayers:
+    """Load an SD1.5 layer file and make sure that it fits the UNet and makes so many frames. Raises as `load_base`."""
     require_kind(path, LAYER_FILE)
     with wrong_contents(path.name):
         layers = SharingLayers.from_state_dict(read_tensors(path, lambda key: key, place, torch.float32))
         attach(unet, layers.requires_grad_(False), merge=False).remove()
+    if layers.frames != frames:
+        found = f"{path.name} is made for {layers.frames} pictures at once, expected {frames}."
+        fail(ErrorCode.BAD_CHECKPOINT, found, WRONG_FILE)
     return layers.eval()
 
 

@@ -18,6 +18,7 @@ from backend.engine import ldm
 from backend.engine.checkpoints import BaseModel, load_base, load_decoder, load_layers
 from backend.engine.device import Device
 from backend.engine.prompts import encode
+from backend.engine.sharing import SharingLayers
 from protocol.errors import ErrorCode, LayerDiffusionError
 from tests.engine import tiny
 
@@ -219,6 +220,15 @@ def test_layer_files_in_each_others_place_are_refused(from_file, tmp_path):
     narrow = tiny.random_net(lambda: tiny.UNet2DConditionModel(**config), 1)
     refused(
         lambda: load_layers(layers, narrow, CPU.place), ErrorCode.BAD_CHECKPOINT, layers.name, "attention module has"
+    )
+
+
+def test_a_layer_file_of_another_mode_is_refused(from_file, tmp_path):
+    joint = tiny.random_net(lambda: SharingLayers.for_unet(from_file.unet, 2, frames=3), 1)
+    save_file(joint.state_dict(), tmp_path / "joint.safetensors")
+    refused(
+        lambda: load_layers(tmp_path / "joint.safetensors", from_file.unet, CPU.place), ErrorCode.BAD_CHECKPOINT,
+        "joint.safetensors", "3 pictures at once",
     )
 
 

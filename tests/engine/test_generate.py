@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from backend.engine import generate as engine
 from backend.engine.cache import Cache
+from backend.engine.device import Device
 from backend.engine.generate import Cancelled, generate, layer_name
 from backend.models import ModelFiles
 from protocol.errors import ErrorCode, LayerDiffusionError
@@ -101,6 +102,13 @@ def test_prompts_of_unequal_length_give_the_same_in_one_call_or_two(files, cache
     together = pixels(run(files, cache, **settings)).astype(int)
     monkeypatch.setattr(engine.prompts, "MAX_REPEATS", 0)
     assert np.abs(pixels(run(files, cache, **settings)) - together).max() <= 1
+
+
+def test_half_precision_gives_nearly_the_same_picture(files, cache, monkeypatch):
+    full = pixels(run(files, cache)).astype(int)
+    half = Device(torch.device("cpu"), torch.float16, torch.float32, torch.float16)
+    monkeypatch.setattr(engine, "choose", lambda: half)
+    assert np.abs(pixels(run(files)) - full).mean() < 1.5
 
 
 def test_the_layer_file_has_an_effect_and_leaves_the_model_as_it_was(files, cache, tmp_path):

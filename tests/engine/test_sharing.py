@@ -12,6 +12,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import load_file
 
+from backend.engine import sharing
 from backend.engine.sharing import SharingLayers, attach, attention_modules
 from tests.engine.synth import UNET_CONFIG, sharing_weights, unet_weights
 
@@ -122,7 +123,7 @@ def test_new_units_are_the_identity_and_learn_while_the_base_stays(unet, recorde
     x, context = recorded["joint.x"][:2], recorded["joint.context_uncond_cond"]
     with torch.no_grad():
         expected = unet(x, MODEL_TIME, context).sample
-    handle = attach(unet, layers, merge=False)
+    handle = attach(unet, layers)
     try:
         eps = unet(x, MODEL_TIME, context).sample
         assert relative(eps.detach(), expected) < 1e-5
@@ -143,3 +144,22 @@ def test_units_of_another_model_are_refused(unet, shapes):
         attach(narrow, weights)
     with pytest.raises(ValueError, match="30 sharing units for 32"):
         attach(unet, {k: v for k, v in weights.items() if int(k.split(".")[2]) < 30})
+
+
+@pytest.mark.parametrize("learning", [False, True], ids=["fused", "written out"])
+def test_attention_over_tokens(learning):
+    q, k, v = (torch.randn(2, tokens, 12, dtype=torch.float64, requires_grad=learning) for tokens in (5, 7, 7))
+    expected = []
+    for head in range(3):
+        part = slice(4 * head, 4 * head + 4)
+        scores = torch.softmax(torch.einsum("bnc,bmc->bnm", q[..., part], k[..., part]) / 2, -1)
+        expected.append(torch.einsum("bnm,bmc->bnc", scores, v[..., part]))
+    torch.testing.assert_close(sharing.attend(q, k, v, heads=3), torch.cat(expected, -1))
+
+
+def test_frames_attend_to_each_other_at_their_own_position():
+    q, k, v = (torch.randn(2, 3, 5, 8, dtype=torch.float64) for _ in range(3))
+    found = sharing.attend_frames(q, k, v, heads=2)
+    for position in range(5):
+        alone = sharing.attend(*(x[:, :, position] for x in (q, k, v)), heads=2)
+        torch.testing.assert_close(found[:, :, position], alone)
