@@ -113,6 +113,8 @@ class BackendProcess:
             ) from None
         try:
             ready = json.loads(line)
+            if ready["event"] == "failed":
+                raise Trouble(ready["message"], ready["hint"])
             token = Path(ready["token_file"]).read_text(encoding="utf-8").strip()
             return Address(str(ready["host"]), int(ready["port"]), token)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -94,7 +94,7 @@ def insert(document, name: str, pictures: Iterable[Picture]) -> None:
 
 def _layer(stage, picture: Picture):
     """A paint layer in 8-bit sRGB, which Krita composites rightly in documents of any colour space."""
-    if len(picture.pixels) != picture.area.width * picture.area.height * 4:  # Krita draws nothing then, and says nothing
+    if len(picture.pixels) != picture.area.width * picture.area.height * 4:  # Krita says nothing
         raise ValueError(f"{len(picture.pixels)} bytes for {picture.area}")
     with contextlib.ExitStack() as stack:
         own_space = (stage.colorModel(), stage.colorDepth(), stage.colorProfile())

@@ -4,13 +4,13 @@ The choice follows Krita, never "try PyQt6 first": on a machine with both, impor
 into the process. Enums are written in full everywhere, which both bindings understand.
 """
 
+from importlib import import_module
+from typing import Any
+
 from krita import Krita
 
-if int(Krita.instance().version().split(".")[0]) >= 6:
-    from PyQt6 import QtCore, QtGui, QtWidgets
-    from PyQt6.QtGui import QAction
-else:
-    from PyQt5 import QtCore, QtGui, QtWidgets
-    from PyQt5.QtWidgets import QAction
+BINDING = "PyQt6" if int(Krita.instance().version().split(".")[0]) >= 6 else "PyQt5"
 
-__all__ = ["QAction", "QtCore", "QtGui", "QtWidgets"]
+QtCore: Any = import_module(f"{BINDING}.QtCore")
+QtGui: Any = import_module(f"{BINDING}.QtGui")
+QtWidgets: Any = import_module(f"{BINDING}.QtWidgets")

@@ -74,6 +74,13 @@ def test_backend_that_does_not_get_ready_is_explained(start, plugin, tmp_path, p
     assert str(tmp_path / "log" / "backend.log") in caught.value.notice.hint
 
 
+def test_backend_that_says_why_it_failed_is_quoted(start, plugin):
+    failed = {"event": "failed", "code": "disk_full", "message": "No room.", "hint": "Make some."}
+    with pytest.raises(plugin("notices").Trouble) as caught:
+        start(f"print(json.dumps({failed!r}), flush=True); sys.exit(1)").address()
+    assert str(caught.value.notice) == "No room. Make some."
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

@@ -66,5 +66,6 @@ def test_only_the_standard_library_and_own_parts_are_imported(plugin_folder):
 
 
 def test_only_these_modules_know_krita(plugin_folder):
-    users = {path.name for path in (plugin_folder / NAME).rglob("*.py") if "from krita import" in path.read_text("utf-8")}
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (plugin_folder / NAME).rglob("*.py")}
+    users = {name for name, source in sources.items() if "from krita import" in source}
     assert users == {"canvas.py", "qt.py", "registration.py"}

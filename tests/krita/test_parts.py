@@ -77,13 +77,14 @@ def test_suggestions(plugin, text, found):
 
 def test_settings_are_remembered(plugin):
     settings = plugin("settings")
-    kept = settings.Settings("gläser\n“two”", "bad", "sdxl", settings.SizeMode.OWN, 640, 480, 30, 7.5, 2**32 - 1, False, 4)
+    own = settings.SizeMode.OWN
+    kept = settings.Settings("gläser\n“two”", "bad", "sdxl", own, 640, 480, 30, 7.5, 2**32 - 1, False, 4, True)
     assert settings.Settings.from_text(kept.to_text()) == kept
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no json", "[]", "null", '{"steps": 0, "cfg": "x", "batch": true, "size_mode": "moon", "seed": 1.5, "prompt": 3}'],
+    ["", "no json", "[]", "null", '{"seed": 1.5}', '{"steps": 0, "cfg": "x", "batch": true, "size_mode": "moon"}'],
 )
 def test_unusable_settings_become_defaults(plugin, text):
     settings = plugin("settings")

@@ -68,7 +68,7 @@ class Controller(QtCore.QObject):
         canvas.on_closing(backend().stop)
         self._changed()
 
-    def _timer(self, interval: int, slot, single: bool = True) -> QtCore.QTimer:
+    def _timer(self, interval: int, slot, single: bool = True):
         timer = QtCore.QTimer(self)
         timer.setInterval(interval)
         timer.setSingleShot(single)

@@ -179,7 +179,7 @@ class Panel(QtWidgets.QWidget):
         self.below.addWidget(self.progress)
         self.below.setSizePolicy(Policy.Preferred, Policy.Fixed)
 
-    def _fields(self) -> QtWidgets.QWidget:
+    def _fields(self):
         model = _row(self.model, self.objects, stretch=self.model)
         self.own_size = _row(self.own_width, QtWidgets.QLabel("×"), self.own_height)
         for side in (self.own_width, self.own_height):
@@ -228,7 +228,7 @@ class Panel(QtWidgets.QWidget):
         self.objects.clicked.connect(lambda: self.object_list.open_at(self.objects, self.prompt.names))
         self.object_list.chosen.connect(self.prompt.add)
 
-    def _controls(self) -> QtWidgets.QWidget:
+    def _controls(self):
         controls = QtWidgets.QWidget()
         column = QtWidgets.QVBoxLayout(controls)
         column.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
@@ -246,7 +246,7 @@ class Panel(QtWidgets.QWidget):
         self.own_size.setVisible(self.size_mode.currentData() == SizeMode.OWN.value)
 
 
-def _row(*widgets: QtWidgets.QWidget, stretch: QtWidgets.QWidget | None = None) -> QtWidgets.QWidget:
+def _row(*widgets, stretch=None):
     holder = QtWidgets.QWidget()
     row = QtWidgets.QHBoxLayout(holder)
     row.setContentsMargins(0, 0, 0, 0)
@@ -256,7 +256,7 @@ def _row(*widgets: QtWidgets.QWidget, stretch: QtWidgets.QWidget | None = None) 
     return holder
 
 
-def _grid(holder: QtWidgets.QWidget, rows: list) -> None:
+def _grid(holder, rows: list) -> None:
     """Lay out (label, widget) pairs; the labels of both tables get the same width."""
     grid = QtWidgets.QGridLayout(holder)
     grid.setContentsMargins(0, 0, 0, 0)

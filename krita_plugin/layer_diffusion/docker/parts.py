@@ -166,7 +166,7 @@ class Section(QtWidgets.QWidget):
 
     toggled = QtCore.pyqtSignal(bool)
 
-    def __init__(self, title: str, name: str, body: QtWidgets.QWidget) -> None:
+    def __init__(self, title: str, name: str, body) -> None:
         super().__init__()
         self.head = QtWidgets.QToolButton()
         self.head.setObjectName(name)

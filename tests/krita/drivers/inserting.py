@@ -8,7 +8,8 @@ from vocabulary import Docker, acknowledged, box, history, names, nodes, pixel, 
 def run(h):
     d = Docker(h)
     yield d.ready()
-    h.check("remembered from the last start", d.find("prompt").toPlainText() == "gläser\n“two”", d.find("prompt").toPlainText())
+    prompt = d.find("prompt").toPlainText()
+    h.check("remembered from the last start", prompt == "gläser\n“two”", prompt)
     h.check("remembered steps", d.find("steps").value() == 33)
     document = h.new_document(320, 240)
     yield 0.5
@@ -31,10 +32,11 @@ def one_undo_step(h, d, document):
     yield 0.5
     group = nodes(document)[-1]
     layer = group.childNodes()[0]
-    h.check("a group named after the prompt", (group.name(), group.type()) == ("a red apple, shiny", "grouplayer"), group.name())
+    h.check("a group", group.type() == "grouplayer", group.type())
+    h.check("named after the prompt", group.name() == "a red apple, shiny", group.name())
     h.check("holding one paint layer", [n.type() for n in group.childNodes()] == ["paintlayer"])
     h.check("the disc's colour", pixel(layer, 160, 120) == (200, 30, 40, 255), pixel(layer, 160, 120))
-    h.check("the corner is transparent and keeps its colour", pixel(layer, 0, 0) == (200, 30, 40, 0), pixel(layer, 0, 0))
+    h.check("a transparent corner with its colour", pixel(layer, 0, 0) == (200, 30, 40, 0), pixel(layer, 0, 0))
     h.check("the canvas shows it", bytes(document.pixelData(160, 120, 1, 1)) == bytes((40, 30, 200, 255)))
     h.check("the active layer stayed", document.activeNode().uniqueId() == active, document.activeNode().name())
     h.check("acknowledged once", len(acknowledged(h)) == 1, acknowledged(h))
@@ -54,7 +56,7 @@ def selection_and_own_size(h, d, document):
     d.size("selection")
     d.start("nothing selected")
     yield h.until(d.error, 5, "an error")
-    h.check("says what to do without a selection", d.error().startswith("Nothing is selected. Select an area"), d.error())
+    h.check("says what to do", d.error().startswith("Nothing is selected. Select an area"), d.error())
     h.check("the prompt is still there", d.find("prompt").toPlainText() == "nothing selected")
     select(document, 100, 40, 150, 100)
     yield h.until(lambda: d.find("size_note").text() == "150 × 100 px", 5, "the selection's size in the docker")

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+from typing import Any
 
 SCREEN = (1600, 1000)
 
@@ -21,7 +22,7 @@ class Display:
     def __init__(self, log_dir, size=SCREEN):
         self.log_dir = pathlib.Path(log_dir)
         self.size = size
-        self.name = None
+        self.name: Any = None
         self._server = None
         self._manager = None
 
@@ -29,7 +30,7 @@ class Display:
         read_end, write_end = os.pipe()
         self._server = subprocess.Popen(
             ["Xvfb", "-displayfd", str(write_end), "-nolisten", "tcp", "-dpi", "96",
-             "-screen", "0", "%dx%dx24" % self.size],
+             "-screen", "0", f"{self.size[0]}x{self.size[1]}x24"],
             pass_fds=[write_end], stdout=subprocess.DEVNULL,
             stderr=open(self.log_dir / "xvfb.log", "w"), start_new_session=True)
         os.close(write_end)
@@ -55,7 +56,7 @@ class Display:
         done = subprocess.run(command, env=self.environment(), timeout=timeout,
                               capture_output=True, text=True)
         if done.returncode:
-            raise HarnessError("%s: %s" % (command[0], done.stderr.strip()))
+            raise HarnessError(f"{command[0]}: {done.stderr.strip()}")
         return done.stdout
 
     def screenshot(self, path):

@@ -61,15 +61,15 @@ class Profile:
             source = unpacked
         found = sorted(source.rglob("*.desktop"))
         if not found:
-            raise HarnessError("no .desktop file in %s" % source)
+            raise HarnessError(f"no .desktop file in {source}")
         for desktop in found:
             entry = ConfigParser(interpolation=None)
-            entry.optionxform = str
+            entry.optionxform = str  # type: ignore[assignment]  # keys keep their case
             entry.read(desktop, encoding="utf-8")
             name = entry["Desktop Entry"]["X-KDE-Library"]
             module = desktop.parent / name
             if not (module / "__init__.py").exists():
-                raise HarnessError("%s names no module beside it" % desktop)
+                raise HarnessError(f"{desktop} names no module beside it")
             shutil.copytree(module, self.pykrita / name, symlinks=False,
                             ignore=shutil.ignore_patterns("__pycache__"),
                             dirs_exist_ok=True)
@@ -86,9 +86,9 @@ class Profile:
         }
         for section, pairs in (settings or {}).items():
             sections.setdefault(section, {}).update(pairs)
-        lines = ["%s=%s" % pair for pair in sections.pop("").items()]
+        lines = ["{}={}".format(*pair) for pair in sections.pop("").items()]
         for section, pairs in sections.items():
-            lines += ["", "[%s]" % section] + ["%s=%s" % pair for pair in pairs.items()]
+            lines += ["", f"[{section}]"] + ["{}={}".format(*pair) for pair in pairs.items()]
         (self.config / "kritarc").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     # Krita's first start unpacks its bundles and fills an SQLite resource
@@ -98,7 +98,7 @@ class Profile:
 
     def save_resources(self, template):
         template = pathlib.Path(template)
-        partial = template.with_name(template.name + ".partial-%d" % os.getpid())
+        partial = template.with_name(template.name + f".partial-{os.getpid()}")
         shutil.copytree(self.resources, partial, ignore=lambda folder, names: (
             [n for n in names if n in self.OWN] if folder == str(self.resources) else []))
         try:

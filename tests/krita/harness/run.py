@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 from .display import SCREEN, Display, HarnessError
 from .profile import Profile
@@ -24,7 +25,7 @@ class KritaRun:
         result = run.wait()
     """
 
-    def __init__(self, driver, out, plugins=(), args=None, timeout=180,
+    def __init__(self, driver, out, plugins=(), args=None, timeout: float = 180,
                  krita="krita", chroot=None, settings=None, environment=None,
                  cache=None, keep_profile=False, size=SCREEN, binds=()):
         self.driver = pathlib.Path(driver).resolve()
@@ -40,15 +41,15 @@ class KritaRun:
         self.keep_profile = keep_profile
         self.size = size
         self.binds = [str(pathlib.Path(path).resolve()) for path in binds]
-        self.process = None
-        self.display = None
-        self.profile = None
-        self.work = None
+        self.process: Any = None
+        self.display: Any = None
+        self.profile: Any = None
+        self.work: Any = None
 
     # -- life cycle --------------------------------------------------------
     def __enter__(self):
         if not self.driver.exists():
-            raise HarnessError("no driver script %s" % self.driver)
+            raise HarnessError(f"no driver script {self.driver}")
         shutil.rmtree(self.out, ignore_errors=True)
         (self.out / "requests").mkdir(parents=True)
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="krita-harness-"))
@@ -85,10 +86,9 @@ class KritaRun:
         inside = shutil.which(self.krita, path=os.pathsep.join(
             os.path.join(root, folder) for folder in ("usr/local/bin", "usr/bin", "bin")))
         if inside is None:
-            raise HarnessError("no %s in %s" % (self.krita, root))
+            raise HarnessError(f"no {self.krita} in {root}")
         about = os.stat(os.path.realpath(inside))
-        return pathlib.Path(cache).resolve() / ("%x-%x" % (about.st_size,
-                                                           int(about.st_mtime)))
+        return pathlib.Path(cache).resolve() / (f"{about.st_size:x}-{int(about.st_mtime):x}")
 
     def _environment(self):
         environment = self.profile.environment()
@@ -105,7 +105,7 @@ class KritaRun:
     def _start(self):
         command = ["dbus-run-session", "--", self.krita, "--nosplash"]
         if self.chroot:
-            command = self._in_chroot(command)
+            command = self._in_chroot(command, self.chroot)
         self.started = time.time()
         # A session of its own: the whole group can be ended, and nothing else.
         self.process = subprocess.Popen(
@@ -113,7 +113,7 @@ class KritaRun:
             stdin=subprocess.DEVNULL, stdout=open(self.out / "krita.out", "w"),
             stderr=subprocess.STDOUT, start_new_session=True)
 
-    def _in_chroot(self, command):
+    def _in_chroot(self, command, root):
         """The same paths inside: /proc, /dev, X's socket, our folders, the driver's.
 
         The mounts are made in a mount namespace of the command's own, so they
@@ -122,9 +122,9 @@ class KritaRun:
         script = ["set -e"]
         for path in ("/proc", "/dev", "/dev/shm", "/dev/pts", "/tmp/.X11-unix",
                      str(self.work), str(self.out), str(self.driver.parent), *self.binds):
-            inside = self.chroot.rstrip("/") + path
-            script += ["mkdir -p '%s'" % inside, "mount --bind '%s' '%s'" % (path, inside)]
-        script.append("exec chroot '%s' \"$@\"" % self.chroot)
+            inside = root.rstrip("/") + path
+            script += [f"mkdir -p '{inside}'", f"mount --bind '{path}' '{inside}'"]
+        script.append(f"exec chroot '{root}' \"$@\"")
         return ["unshare", "--mount", "--fork", "sh", "-c", "\n".join(script), "sh",
                 *command]
 
@@ -142,7 +142,7 @@ class KritaRun:
             time.sleep(0.02)
         code = self._kill()
         path = self.out / "results.json"
-        results = json.loads(path.read_text()) if path.exists() else {"status": "no start"}
+        results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"status": "no start"}
         results["exit_code"] = code
         results["wall_s"] = round(time.time() - self.started, 3)
         if timed_out:
@@ -165,7 +165,7 @@ class KritaRun:
             try:
                 answer = dict(self._serve(json.loads(ask.read_text())) or {}, ok=True)
             except Exception as error:
-                answer = {"ok": False, "error": "%s: %s" % (type(error).__name__, error)}
+                answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
             partial = reply.with_suffix(".partial")
             partial.write_text(json.dumps(answer))
             partial.rename(reply)
@@ -205,7 +205,7 @@ class KritaRun:
         if kind == "windows":
             lines = self.display.tool("wmctrl", "-l").splitlines()
             return {"windows": [line.split(None, 3)[-1] for line in lines]}
-        raise ValueError("unknown request %r" % kind)
+        raise ValueError(f"unknown request {kind!r}")
 
     # -- ending ------------------------------------------------------------
     def krita_pid(self):
@@ -217,10 +217,10 @@ class KritaRun:
                 continue
             known.add(pid)
             try:
-                name = pathlib.Path("/proc/%d/comm" % pid).read_text().strip()
+                name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
                 if name.startswith("krita"):
                     return pid
-                for task in pathlib.Path("/proc/%d/task" % pid).iterdir():
+                for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
                     pids += [int(p) for p in (task / "children").read_text().split()]
             except (OSError, ValueError):
                 pass

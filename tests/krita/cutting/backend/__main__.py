@@ -41,7 +41,8 @@ def pump(source, target, change=None, limit=None):
 def main():
     environment = {**os.environ, "PYTHONPATH": PROJECT}
     command = [sys.executable, "-m", "backend", *sys.argv[1:]]
-    backend = subprocess.Popen(command, cwd=PROJECT, env=environment, stdin=sys.stdin, stdout=subprocess.PIPE, text=True)
+    backend = subprocess.Popen(command, cwd=PROJECT, env=environment, stdin=sys.stdin, stdout=subprocess.PIPE)
+    assert backend.stdout is not None
     ready = json.loads(backend.stdout.readline())
     behind, front = ready["port"], socket.create_server(("127.0.0.1", 0))
     port = front.getsockname()[1]

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 HERE = Path.cwd()
 sys.path.insert(0, (HERE / "project").read_text(encoding="utf-8").strip())
@@ -65,7 +66,7 @@ class Client:
     def __init__(self):
         self.jobs = {}
         self.send = lambda message: None
-        self.connection = None
+        self.connection: Any = None
         self.lock = threading.RLock()
 
     def tell(self, message):
@@ -137,7 +138,7 @@ CLIENTS = {}
 
 
 def talk(connection):
-    client = None
+    client: Any = None
     try:
         for text in connection:
             message = messages.parse(text)
