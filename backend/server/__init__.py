@@ -52,7 +52,7 @@ async def _serve(host: str, port: int, parent: int | None, state_file: Path | No
             loop.call_soon_threadsafe(stop.set)
 
     lifetime.on_signals(request_stop)
-    hub = Hub(worker.main, models.installed)
+    hub = Hub(worker.main, models.installed, lambda model_id: models.resolve(model_id).info)
     with token_file(state_file) as (token, path):
         async with app.listening(hub, host, port, token) as port:
             _print(

@@ -65,14 +65,17 @@ async def listening(hub: Hub, host: str, port: int, token: str) -> AsyncIterator
 
 
 def _bind(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        fail(ErrorCode.INVALID_REQUEST, f"{port} is not a port.", "Give a port from 0 (any free one) to 65535.")
     try:
         # The first address only: with two, a free port would be another one on each.
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address[:2], family=family)
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise LayerDiffusionError(
             ErrorCode.INVALID_REQUEST,
-            f"The backend cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}.",
+            f"The backend cannot listen on {host} port {port}: {reason}.",
             "Another backend may be using the port; leave out --port to use any free one.",
         ) from error
     if listener.getsockname()[0] in ("0.0.0.0", "::"):

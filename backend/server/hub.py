@@ -39,6 +39,7 @@ REPLACED = 4001
 """Close code of a connection whose place was taken by a newer one of the same client."""
 
 ListInstalled = Callable[[], Sequence[ModelInfo]]
+FindInstalled = Callable[[str], ModelInfo]
 
 log = logging.getLogger(__name__)
 
@@ -49,28 +50,31 @@ class Hub:
     Args:
         target: main function of the worker process.
         list_installed: returns the installed models; called in a thread, as it reads files.
+        find_installed: returns one model by its id, or raises `LayerDiffusionError` saying why it cannot be used;
+            called in a thread.
     """
 
-    def __init__(self, target: Target, list_installed: ListInstalled) -> None:
+    def __init__(self, target: Target, list_installed: ListInstalled, find_installed: FindInstalled) -> None:
         self.jobs = Jobs()
         self.supervisor = Supervisor(target, self._progress, self._outcome)
         self._list_installed = list_installed
-        self._models: dict[str, ModelInfo] = {}
+        self._find_installed = find_installed
         self._clients: dict[str, Outbox] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def join(self, hello: Hello, outbox: Outbox) -> None:
         """Welcome a client whose version fits and send it every final state it has not acknowledged."""
+        models: tuple[ModelInfo, ...] = ()
         problem = None
         try:
-            await self._refresh_models()
+            models = await self._models()
         except LayerDiffusionError as error:
             problem = error
         replaced = self._clients.get(hello.client_id)
         self._clients[hello.client_id] = outbox
         held = self.jobs.of(hello.client_id)
-        outbox.send(Welcome(VERSION, SERVER, tuple(self._models.values()), tuple(job.status for job in held)))
+        outbox.send(Welcome(VERSION, SERVER, models, tuple(job.status for job in held)))
         if problem is not None:
             outbox.send(Refused(problem, None))
         for job in held:
@@ -103,8 +107,7 @@ class Hub:
             case Acknowledge(job_id):
                 self.jobs.forget(client, job_id)
             case ListModels():
-                await self._refresh_models()
-                self._send(client, Models(tuple(self._models.values())))
+                self._send(client, Models(await self._models()))
             case _:
                 fail(ErrorCode.BAD_MESSAGE, f"A client may not send {type(message).__name__} here.")
 
@@ -124,20 +127,13 @@ class Hub:
         if self._stopping:
             fail(ErrorCode.CANCELLED_BY_SHUTDOWN)
         if self.jobs.existing(client, job_id, request) is None:
-            await self._check_model(request)
-        # Looked for again: while the models were listed another connection of this client may have sent the same.
+            model = await asyncio.to_thread(self._find_installed, request.model)
+            if request.operation not in model.operations:
+                fail(ErrorCode.UNSUPPORTED_OPERATION, f"{model.name} cannot do {request.operation.value!r}.")
+        # Looked for again: while the model was looked for another connection of this client may have sent the same.
         job = self.jobs.existing(client, job_id, request) or self.jobs.submit(client, job_id, request)
         self._send_state(job)
         self._advance()
-
-    async def _check_model(self, request: Request) -> None:
-        if request.model not in self._models:
-            await self._refresh_models()
-        model = self._models.get(request.model)
-        if model is None:
-            fail(ErrorCode.UNKNOWN_MODEL, f"The model {request.model!r} is not installed.")
-        if request.operation not in model.operations:
-            fail(ErrorCode.UNSUPPORTED_OPERATION, f"{model.name} cannot do {request.operation.value!r}.")
 
     def _cancel(self, job: Job) -> None:
         if job.final:
@@ -198,9 +194,9 @@ class Hub:
         if (outbox := self._clients.get(client)) is not None:
             outbox.send(message)
 
-    async def _refresh_models(self) -> None:
+    async def _models(self) -> tuple[ModelInfo, ...]:
         try:
-            models = (await asyncio.to_thread(self._list_installed))[:MAX_MODELS]
+            return tuple(await asyncio.to_thread(self._list_installed))[:MAX_MODELS]
         except LayerDiffusionError:
             raise
         except Exception as error:
@@ -208,4 +204,3 @@ class Hub:
             raise LayerDiffusionError(
                 ErrorCode.INTERNAL, f"The installed models could not be listed: {error}."
             ) from error
-        self._models = {model.id: model for model in models}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import stat
 import sys
@@ -24,6 +25,14 @@ def alive(pid: int) -> bool:
         running = bool(handle) and ctypes.windll.kernel32.WaitForSingleObject(handle, 0) == timeout
         ctypes.windll.kernel32.CloseHandle(handle)
         return running
+    if sys.platform == "linux":
+        # Tells of a process that has ended and that nobody has collected yet, too.
+        try:
+            return _alive_by_descriptor(pid)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            pass  # an old kernel or a sandbox that does not know the call
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -31,6 +40,14 @@ def alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _alive_by_descriptor(pid: int) -> bool:
+    descriptor = os.pidfd_open(pid)
+    try:
+        return not select.select([descriptor], [], [], 0)[0]
+    finally:
+        os.close(descriptor)
 
 
 async def parent_gone(pid: int) -> None:

@@ -15,6 +15,7 @@ from backend.server import app
 from backend.server.hub import Hub
 from backend.server.supervisor import Target
 from protocol import VERSION
+from protocol.errors import ErrorCode, fail
 from protocol.images import MAX_FRAME, Assembler, Image
 from protocol.job import LayerSet, ModelInfo, Operation, Request
 from protocol.messages import Done, Generate, Hello, Message, Welcome, build, parse
@@ -81,10 +82,16 @@ class Backend:
         """Connect and greet."""
         return Client(self.connect(), client_id or new_id())
 
+    def _find(self, model_id: str) -> ModelInfo:
+        for model in self.models:
+            if model.id == model_id:
+                return model
+        fail(ErrorCode.UNKNOWN_MODEL, f"There is no model {model_id!r}.")
+
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._hub = Hub(self._target, lambda: self.models)
+        self._hub = Hub(self._target, lambda: self.models, self._find)
         async with app.listening(self._hub, "127.0.0.1", 0, TOKEN) as self.port:
             self._ready.set()
             await self._stop.wait()

@@ -1,0 +1,212 @@
+"""The program itself: its first line, its token file, and when it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from protocol import VERSION
+from protocol.images import MAX_FRAME
+
+from .harness import TIMEOUT, Client, new_id
+
+ROOT = Path(__file__).parents[2]
+SERVE = [sys.executable, "-m", "backend", "serve"]
+
+
+class Process:
+    """A program whose standard input stays open until `close_stdin`."""
+
+    def __init__(self, command: list[str], **environment: str) -> None:
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def line(self) -> dict[str, Any]:
+        """Read one line of JSON."""
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def close_stdin(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for the end; return exit status and the rest of both outputs."""
+        assert self.process.stdout is not None and self.process.stderr is not None
+        output, errors = self.process.stdout.read(), self.process.stderr.read()
+        return self.process.wait(TIMEOUT), output, errors
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Any]:
+    """Start a program with its runtime folder in the test's own; whatever still runs at the end is killed."""
+    with ExitStack() as stack:
+
+        def run(*arguments: str, command: list[str] = SERVE) -> Process:
+            started = Process(
+                [*command, *arguments], XDG_RUNTIME_DIR=str(tmp_path), LAYER_DIFFUSION_MODELS=str(tmp_path)
+            )
+            stack.callback(started.process.wait)
+            stack.callback(started.process.kill)
+            return started
+
+        yield run
+
+
+def _client(ready: dict[str, Any]) -> Client:
+    token = Path(ready["token_file"]).read_text()
+    return Client(
+        connect(
+            f"ws://{ready['host']}:{ready['port']}/",
+            additional_headers={"Authorization": f"Bearer {token}"},
+            compression=None,
+            max_size=MAX_FRAME,
+            proxy=None,
+        ),
+        new_id(),
+    )
+
+
+def test_the_ready_line_tells_all_a_client_needs(start: Any, tmp_path: Path) -> None:
+    server = start()
+    ready = server.line()
+    file = Path(ready.pop("token_file"))
+    assert file.parent == tmp_path / "layer-diffusion"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600 and stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert len(bytes.fromhex(file.read_text())) == 32
+    port = ready.pop("port")
+    assert ready == {"event": "ready", "host": "127.0.0.1", "version": VERSION, "pid": server.process.pid}
+    with _client({"token_file": file, "host": "127.0.0.1", "port": port}) as client:
+        assert client.welcome.version == VERSION
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_and_removes_the_token(start: Any, number: int) -> None:
+    server = start()
+    file = Path(server.line()["token_file"])
+    server.process.send_signal(number)
+    assert server.end()[0] == 0
+    assert not file.exists()
+
+
+def test_every_start_has_its_own_token_and_the_file_is_where_it_was_asked_for(start: Any, tmp_path: Path) -> None:
+    tokens = set()
+    for name in ("a", "b"):
+        path = tmp_path / "new folder" / name
+        assert start("--state-file", str(path)).line()["token_file"] == str(path)
+        tokens.add(path.read_text())
+    assert len(tokens) == 2 and stat.S_IMODE((tmp_path / "new folder").stat().st_mode) == 0o700
+
+
+def test_a_token_file_left_behind_is_replaced_with_its_mode(start: Any, tmp_path: Path) -> None:
+    path, target = tmp_path / "token", tmp_path / "target"
+    target.write_text("not ours")
+    target.chmod(0o666)
+    path.symlink_to(target)
+    start("--state-file", str(path)).line()
+    assert not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert target.read_text() == "not ours"
+
+
+def test_it_stops_when_stdin_closes(start: Any) -> None:
+    server = start("--parent", str(os.getpid()))
+    file = Path(server.line()["token_file"])
+    server.close_stdin()
+    assert server.end()[0] == 0
+    assert not file.exists()
+
+
+def test_without_a_parent_stdin_does_not_matter(start: Any) -> None:
+    server = start()
+    ready = server.line()
+    server.close_stdin()
+    with _client(ready) as client:
+        assert client.welcome.version == VERSION
+
+
+def test_it_stops_when_another_process_is_gone(start: Any) -> None:
+    parent = start(command=[sys.executable, "-c", "input()"])
+    server = start("--parent", str(parent.process.pid))
+    server.line()
+    parent.process.kill()
+    parent.process.wait()
+    assert server.end()[0] == 0
+
+
+def test_it_stops_when_its_own_parent_is_killed(start: Any) -> None:
+    program = "import os, subprocess, sys;sys.exit(subprocess.call([*sys.argv[1:], '--parent', str(os.getpid())]))"
+    parent = start(command=[sys.executable, "-c", program, *SERVE])
+    file = Path(parent.line()["token_file"])
+    # The test holds the other end of the standard input that both share, so only the process id can tell; and it has
+    # not collected the parent yet.
+    parent.process.kill()
+    assert parent.process.stdout is not None and parent.process.stdout.read() == ""
+    assert not file.exists()
+
+
+def test_the_worker_ends_with_a_server_that_is_killed(start: Any) -> None:
+    # A worker that stayed would keep standard error open, and reading it would not end.
+    server = start()
+    with _client(server.line()) as client:
+        client.websocket.ping().wait(TIMEOUT)
+    server.process.kill()
+    server.end()
+
+
+def test_the_server_imports_no_torch(start: Any) -> None:
+    program = (
+        "import sys; from backend.server import serve; serve(parent=int(sys.argv[1]));"
+        "print(*(name.partition('.')[0] for name in sys.modules))"
+    )
+    server = start(str(os.getpid()), command=[sys.executable, "-c", program])
+    with _client(server.line()) as client:
+        client.generate(model="none")
+        client.receive()
+    server.close_stdin()
+    status, output, errors = server.end()
+    assert status == 0, errors
+    modules = set(output.split())
+    assert "websockets" in modules
+    assert not modules & {"torch", "numpy", "diffusers", "transformers", "safetensors", "PIL", "cv2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--host", "no such host"], "no such host"),
+        (["--port", "99999"], "99999"),
+        (["--host", "0.0.0.0"], "one address"),
+    ],
+    ids=["host", "port", "all addresses"],
+)
+def test_an_address_that_cannot_be_had(start: Any, arguments: list[str], word: str) -> None:
+    server = start(*arguments)
+    failed = server.line()
+    assert (failed["event"], failed["code"]) == ("failed", "invalid_request")
+    assert word in failed["message"]
+    status, output, errors = server.end()
+    assert status != 0 and output == "" and failed["message"] in errors
+
+
+def test_a_port_that_is_taken(start: Any) -> None:
+    port = start().line()["port"]
+    failed = start("--port", str(port)).line()
+    assert failed["code"] == "invalid_request" and str(port) in failed["message"]
