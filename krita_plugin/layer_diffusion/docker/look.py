@@ -25,7 +25,7 @@ def warning(palette):
     window = palette.color(Role.Window)
     dark = window.lightness() < 128
     red = QtGui.QColor(255, 110, 100) if dark else QtGui.QColor(176, 20, 20)
-    return mixed(red, palette.color(Role.WindowText), 0.5), mixed(red, window, 0.13), mixed(red, window, 0.45)
+    return mixed(red, palette.color(Role.WindowText), 0.35), mixed(red, window, 0.12), mixed(red, window, 0.45)
 
 
 def die_icon(palette, size: int = 16):

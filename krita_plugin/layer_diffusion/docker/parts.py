@@ -114,6 +114,7 @@ class SeedRow(QtWidgets.QWidget):
         self.field = QtWidgets.QLineEdit()
         self.field.setObjectName("seed")
         self.field.setToolTip("The same seed and settings give the same picture.")
+        self.field.setPlaceholderText("Random")
         self.field.setMaxLength(len(str(MAX_SEED)))
         digits = QtCore.QRegularExpression("[0-9]*")
         self.field.setValidator(QtGui.QRegularExpressionValidator(digits, self.field))
@@ -136,7 +137,7 @@ class SeedRow(QtWidgets.QWidget):
 
     def show_seed(self, seed: int, is_random: bool) -> None:
         """Show a seed and whether the next picture gets another."""
-        self.field.setText(str(seed))
+        self.field.setText("" if is_random and seed == 0 else str(seed))
         self.die.setChecked(is_random)
         self._draw()
 

@@ -7,7 +7,7 @@ from ..words import suggestions
 
 LINES = 3
 Key = QtCore.Qt.Key
-CHOOSE = (Key.Key_Tab, Key.Key_Down, Key.Key_Up)
+CHOOSE = (Key.Key_Down, Key.Key_Up)
 
 
 class PromptEdit(QtWidgets.QPlainTextEdit):
@@ -27,14 +27,18 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
         self._list.setObjectName("suggestions")
         self._list.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
         self._list.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._list.setStyleSheet("#suggestions { border: 1px solid palette(highlight); }")
         self._list.itemClicked.connect(lambda item: self._take(item))
         self._list.hide()
         self.textChanged.connect(self._suggest)
 
     def event(self, event) -> bool:
-        """Keep Ctrl+Enter from Krita's own shortcuts while the prompt has the focus."""
+        """Keep Ctrl+Enter from Krita's own shortcuts, and Tab from moving the focus away from the suggestions."""
         if event.type() == QtCore.QEvent.Type.ShortcutOverride and _submits(event):
             event.accept()
+            return True
+        if event.type() == QtCore.QEvent.Type.KeyPress and event.key() == Key.Key_Tab and self._list.isVisible():
+            self._take(self._list.currentItem() or self._list.item(0))
             return True
         return super().event(event)
 
@@ -47,10 +51,7 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
             self._list.hide()
         elif self._list.isVisible() and event.key() in CHOOSE:
             step = -1 if event.key() == Key.Key_Up else 1
-            if event.key() == Key.Key_Tab:
-                self._take(self._list.currentItem() or self._list.item(0))
-            else:
-                self._list.setCurrentRow((self._list.currentRow() + step) % self._list.count())
+            self._list.setCurrentRow((self._list.currentRow() + step) % self._list.count())
         elif self._list.isVisible() and _is_enter(event) and self._list.currentItem() is not None:
             self._take(self._list.currentItem())
         else:
@@ -94,8 +95,6 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
         self._list.show()
 
     def _take(self, item) -> None:
-        if item is None:
-            return
         start = item.data(QtCore.Qt.ItemDataRole.UserRole)
         self.setPlainText(self.toPlainText()[:start] + item.text())
         self.moveCursor(QtGui.QTextCursor.MoveOperation.End)

@@ -11,6 +11,7 @@ def run(h):
     yield 0.5
     d = Docker(h)
     yield d.ready()
+    yield from names_of_things(h, d)
     yield from stroke(h, d, document, gate)
     gate.unlink()
     yield from cancelled(h, d, document)
@@ -18,7 +19,38 @@ def run(h):
     yield from closed(h, d, document, gate)
 
 
+def names_of_things(h, d):
+    edit, listed = d.find("prompt"), d.dock.window().findChild(type(d.find("objects_names")), "suggestions")
+    yield h.click(edit)
+    yield h.type_text("a red ap")
+    yield h.until(listed.isVisible, 5, "the suggestions")
+    yield h.screenshot("suggestions")
+    first = listed.item(0).text()
+    yield h.key("Tab")
+    yield h.until(lambda: edit.toPlainText() == "a red apple", 5, f"the suggestion {first}")
+    h.check("the suggestions are gone", not listed.isVisible())
+    yield h.click(d.find("objects"))
+    yield h.until(d.find("objects_popup").isVisible, 5, "the list of objects")
+    yield h.type_text("tea")
+    yield 0.3
+    yield h.screenshot("objects")
+    rows = [d.find("objects_names").item(row) for row in range(d.find("objects_names").count())]
+    left = [item for item in rows if not item.isHidden()]
+    h.check("the list can be searched", [item.text() for item in left] == ["teapot"], [item.text() for item in left])
+    place = d.find("objects_names").visualItemRect(left[0]).center()
+    yield h.click(d.find("objects_names").viewport(), at=(place.x(), place.y()))
+    yield h.until(lambda: edit.toPlainText() == "a red apple, teapot", 5, "the chosen object")
+    yield h.click(edit)
+    yield h.key("ctrl+Return")
+    yield h.until(lambda: d.session.jobs, 5, "a job by Ctrl+Enter")
+    yield h.until(lambda: h.krita.activeDocument() and len(nodes(h.krita.activeDocument())) == 2, 20, "its layer")
+    yield d.ready()
+    h.krita.action("edit_undo").trigger()
+    yield 0.5
+
+
 def stroke(h, d, document, gate):
+    known = len(acknowledged(h))
     d.start("held while painting")
     yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
     yield h.screenshot("generating")
@@ -28,14 +60,13 @@ def stroke(h, d, document, gate):
     yield d.waiting_layers()
     yield 0.6
     h.check("nothing is inserted during the stroke", names(document) == ["Background"], names(document))
-    h.check("nor acknowledged", acknowledged(h) == [])
+    h.check("nor acknowledged", len(acknowledged(h)) == known)
     yield h.release()
     yield h.until(lambda: len(nodes(document)) == 2, 20, "the layer after the stroke")
     yield d.ready()
     document.waitForDone()
     painted = bytes(nodes(document)[0].pixelData(0, 0, 300, 300))
     h.check("the stroke is whole", painted.count(b"\xff" * 4) < 300 * 300)
-    h.record("steps", names(document))
 
 
 def cancelled(h, d, document):
