@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,45 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.client import connect
 
 from protocol import VERSION
-from protocol.images import MAX_FRAME
 
-from .harness import TIMEOUT, Client, new_id
-
-ROOT = Path(__file__).parents[2]
-SERVE = [sys.executable, "-m", "backend", "serve"]
-
-
-class Process:
-    """A program whose standard input stays open until `close_stdin`."""
-
-    def __init__(self, command: list[str], **environment: str) -> None:
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=os.environ | environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def line(self) -> dict[str, Any]:
-        """Read one line of JSON."""
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def close_stdin(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-
-    def end(self) -> tuple[int, str, str]:
-        """Wait for the end; return exit status and the rest of both outputs."""
-        assert self.process.stdout is not None and self.process.stderr is not None
-        output, errors = self.process.stdout.read(), self.process.stderr.read()
-        return self.process.wait(TIMEOUT), output, errors
+from .harness import TIMEOUT
+from .program import SERVE, Process, client_of
 
 
 @pytest.fixture
@@ -71,20 +35,6 @@ def start(tmp_path: Path) -> Iterator[Any]:
         yield run
 
 
-def _client(ready: dict[str, Any]) -> Client:
-    token = Path(ready["token_file"]).read_text()
-    return Client(
-        connect(
-            f"ws://{ready['host']}:{ready['port']}/",
-            additional_headers={"Authorization": f"Bearer {token}"},
-            compression=None,
-            max_size=MAX_FRAME,
-            proxy=None,
-        ),
-        new_id(),
-    )
-
-
 def test_the_ready_line_tells_all_a_client_needs(start: Any, tmp_path: Path) -> None:
     server = start()
     ready = server.line()
@@ -94,7 +44,7 @@ def test_the_ready_line_tells_all_a_client_needs(start: Any, tmp_path: Path) -> 
     assert len(bytes.fromhex(file.read_text())) == 32
     port = ready.pop("port")
     assert ready == {"event": "ready", "host": "127.0.0.1", "version": VERSION, "pid": server.process.pid}
-    with _client({"token_file": file, "host": "127.0.0.1", "port": port}) as client:
+    with client_of({"token_file": file, "host": "127.0.0.1", "port": port}) as client:
         assert client.welcome.version == VERSION
 
 
@@ -138,7 +88,7 @@ def test_without_a_parent_stdin_does_not_matter(start: Any) -> None:
     server = start()
     ready = server.line()
     server.close_stdin()
-    with _client(ready) as client:
+    with client_of(ready) as client:
         assert client.welcome.version == VERSION
 
 
@@ -165,7 +115,7 @@ def test_it_stops_when_its_own_parent_is_killed(start: Any) -> None:
 def test_the_worker_ends_with_a_server_that_is_killed(start: Any) -> None:
     # A worker that stayed would keep standard error open, and reading it would not end.
     server = start()
-    with _client(server.line()) as client:
+    with client_of(server.line()) as client:
         client.websocket.ping().wait(TIMEOUT)
     server.process.kill()
     server.end()
@@ -177,7 +127,7 @@ def test_the_server_imports_no_torch(start: Any) -> None:
         "print(*(name.partition('.')[0] for name in sys.modules))"
     )
     server = start(str(os.getpid()), command=[sys.executable, "-c", program])
-    with _client(server.line()) as client:
+    with client_of(server.line()) as client:
         client.generate(model="none")
         client.receive()
     server.close_stdin()

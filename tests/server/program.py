@@ -1,0 +1,64 @@
+"""The server as a program of its own, started and watched by a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import connect
+
+from protocol.images import MAX_FRAME
+
+from .harness import TIMEOUT, Client, new_id
+
+ROOT = Path(__file__).parents[2]
+SERVE = [sys.executable, "-m", "backend", "serve"]
+
+
+class Process:
+    """A program whose standard input stays open until `close_stdin`; `stderr` is as in `Popen`."""
+
+    def __init__(self, command: list[str], stderr: int | None = subprocess.PIPE, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+
+    def line(self) -> dict[str, Any]:
+        """Read one line of JSON."""
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def close_stdin(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for the end; return exit status and the rest of both outputs."""
+        assert self.process.stdout is not None and self.process.stderr is not None
+        output, errors = self.process.stdout.read(), self.process.stderr.read()
+        return self.process.wait(TIMEOUT), output, errors
+
+
+def client_of(ready: dict[str, Any]) -> Client:
+    """Connect to the server that printed this ready line, and greet."""
+    token = Path(ready["token_file"]).read_text()
+    return Client(
+        connect(
+            f"ws://{ready['host']}:{ready['port']}/",
+            additional_headers={"Authorization": f"Bearer {token}"},
+            compression=None,
+            max_size=MAX_FRAME,
+            proxy=None,
+        ),
+        new_id(),
+    )
