@@ -22,6 +22,9 @@ from backend.builtin.loop import trained
 from backend.builtin.unet import Painter
 
 WEIGHTS = Path(__file__).with_name("weights")
+LAYERS = "layer_sd15_transparent_attn.safetensors"
+DECODER = "layer_sd15_vae_transparent_decoder.safetensors"
+ENCODER = "layer_sd15_vae_transparent_encoder.safetensors"
 MEGABYTES_ALLOWED = 35
 
 
@@ -56,9 +59,9 @@ def export(work: Path, target: Path) -> None:
     }
     (model / "model_index.json").write_text(json.dumps(index, indent=1), "utf-8")
     sharing = trained(work / "sharing.pt")
-    save_file(half(sharing), target / "layer_sd15_transparent_attn.safetensors")
-    save_file(half(codec.decoder.state_dict()), target / "layer_sd15_vae_transparent_decoder.safetensors")
-    save_file(half(codec.offset.state_dict()), target / "layer_sd15_vae_transparent_encoder.safetensors")
+    save_file(half(sharing), target / LAYERS)
+    save_file(half(codec.decoder.state_dict()), target / DECODER)
+    save_file(half(codec.offset.state_dict()), target / ENCODER)
     size = sum(file.stat().st_size for file in target.rglob("*.safetensors")) / 1e6
     print(f"{size:.1f} MB of weights in {target}")
     if size > MEGABYTES_ALLOWED:
