@@ -1,4 +1,4 @@
-"""Numbers of the shipped files for the model card: the round trip of the closed list's icons through encoder and decoder.
+"""Numbers of the shipped files for the model card: the round trip of all icons of the closed list.
 
 python -m backend.builtin.measure --work FOLDER
 """
@@ -20,7 +20,8 @@ from backend.builtin.export import DECODER, ENCODER, WEIGHTS
 def shipped() -> Codec:
     """The codec as it lies in the repository, in float32."""
     codec = Codec()
-    codec.vae = AutoencoderKL.from_pretrained(WEIGHTS / "model" / "vae", torch_dtype=torch.float32, local_files_only=True)
+    folder = WEIGHTS / "model" / "vae"
+    codec.vae = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
     codec.decoder.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS / DECODER).items()})
     codec.offset.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS / ENCODER).items()})
     return codec
