@@ -25,7 +25,7 @@ ACTIVE_LATE_MS = 100
 
 def active_document():
     """Return the document in front, or None."""
-    return Krita.instance().activeDocument()
+    return Krita.instance().activeDocument() if Krita.instance().activeWindow() else None
 
 
 def is_open(document) -> bool:

@@ -12,8 +12,8 @@ from .qt import QtCore, QtWidgets
 DOCKER = "layer_diffusion"
 TITLE = "Layer Diffusion"
 FIRST_HEIGHT = 460
-INTRODUCE_AFTER_MS = 1500
-"""Touching dockers while Krita still starts can freeze it."""
+INTRODUCE_AFTER_MS = 300
+"""Krita shows its dockers some turns after the first document."""
 
 
 class LayerDiffusionDocker(DockWidget):
@@ -25,11 +25,12 @@ class LayerDiffusionDocker(DockWidget):
         self.panel = Panel()
         self.setWidget(self.panel)
         self.controller = Controller(self.panel)
-        QtCore.QTimer.singleShot(INTRODUCE_AFTER_MS, self._introduce)
 
-    def canvasChanged(self, canvas) -> None:  # noqa: N802 - Krita's name
+    def canvasChanged(self, _canvas) -> None:  # noqa: N802 - Krita's name
         """Krita calls this often, also with None."""
         self.controller.look()
+        if canvas.active_document() is not None:  # before the first one Krita shows its start page and no dockers
+            QtCore.QTimer.singleShot(INTRODUCE_AFTER_MS, self._introduce)
 
     def _introduce(self) -> None:
         """Show the docker once: newer Kritas hide those of plugins, and nobody looks for what they never saw."""
