@@ -1,0 +1,1 @@
+"""Sets the program up with nothing but Python's standard library: environment, Krita plugin, demonstration, tests."""
