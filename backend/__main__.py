@@ -136,7 +136,7 @@ class _Report:
             end = "\n" if progress.fraction == 1 else ""
             line = f"{progress.fraction:4.0%}  {progress.phase.value} {progress.step}/{progress.total}"
             print(f"\r{line:<40}", end=end, file=self._stream, flush=True)
-        elif progress.phase is not self._phase:
+        elif progress.phase is not self._phase or progress.fraction == 1:
             print(f"{progress.fraction:4.0%}  {progress.phase.value}", file=self._stream, flush=True)
         self._phase = progress.phase
 

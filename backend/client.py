@@ -97,21 +97,23 @@ class Client:
 
     def __init__(self, address: Address, client_id: str | None = None) -> None:
         """Connect and greet. Raises `LayerDiffusionError` when the backend cannot be reached or refuses."""
-        self._websocket = _connect(address)
-        self._images = Assembler()
-        self._send(Hello((VERSION,), NAME, client_id or secrets.token_hex(16)))
-        welcome = self._receive()
-        if isinstance(welcome, Refused):
-            raise welcome.error
-        if not isinstance(welcome, Welcome):
-            fail(ErrorCode.BAD_MESSAGE)
-        self.models: tuple[ModelInfo, ...] = welcome.models
+        with contextlib.ExitStack() as stack:
+            self._websocket = _connect(address, stack)
+            self._images = Assembler()
+            self._send(Hello((VERSION,), NAME, client_id or secrets.token_hex(16)))
+            welcome = self._receive()
+            if isinstance(welcome, Refused):
+                raise welcome.error
+            if not isinstance(welcome, Welcome):
+                fail(ErrorCode.BAD_MESSAGE)
+            self.models: tuple[ModelInfo, ...] = welcome.models
+            self._open = stack.pop_all()
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._websocket.close()
+        self._open.close()
 
     def generate(self, request: Request, report: Callable[[Progress], None] = lambda progress: None) -> LayerSet:
         """Run one job and wait for its layers.
@@ -157,11 +159,12 @@ class Client:
                 return image.pixels
 
 
-def _connect(address: Address) -> ClientConnection:
+def _connect(address: Address, stack: contextlib.ExitStack) -> ClientConnection:
     uri = f"ws://{f'[{address.host}]' if ':' in address.host else address.host}:{address.port}/"
     headers = {"Authorization": f"Bearer {address.token}"}
     try:
-        return connect(uri, additional_headers=headers, compression=None, max_size=MAX_FRAME, proxy=None)
+        connection = connect(uri, additional_headers=headers, compression=None, max_size=MAX_FRAME, proxy=None)
+        return stack.enter_context(connection)
     except InvalidStatus as error:
         codes = [code for code, status in STATUS.items() if status == error.response.status_code]
         raise LayerDiffusionError(codes[0] if codes else ErrorCode.INTERNAL) from error
