@@ -20,6 +20,8 @@ PROJECT = HERE.parents[1]
 NEEDED = ("krita", "Xvfb", "openbox", "xdotool", "import", "dbus-run-session")
 REQUIRED = os.environ.get("LAYER_DIFFUSION_REQUIRE_KRITA") == "1"
 RESOURCES = os.environ.get("KRITA_HARNESS_CACHE") or "/var/tmp/krita-harness-cache"
+OTHER_ROOT = os.environ.get("LAYER_DIFFUSION_KRITA_ROOT") or None
+"""A folder with another Krita, made by harness/make_root.sh; it has a Python, but not the backend's environment."""
 ARTEFACTS = Path(os.environ.get("LAYER_DIFFUSION_ARTEFACTS") or PROJECT / "test-artefacts" / "krita")
 
 
@@ -66,11 +68,12 @@ def plugin(plugin_folder):
 
 
 @pytest.fixture
-def standin(tmp_path) -> Path:
-    """A folder from which `python -m backend serve` starts the stand-in."""
+def standin(tmp_path, plugin_folder) -> Path:
+    """A folder from which `python -m backend serve` starts the stand-in, with any Python."""
     root = tmp_path / "standin"
     shutil.copytree(HERE / "standin", root)
-    (root / "project").write_text(str(PROJECT), encoding="utf-8")
+    vendor = plugin_folder / "layer_diffusion" / "_vendor"
+    (root / "paths").write_text(f"{PROJECT}\n{vendor}\n", encoding="utf-8")
     return root
 
 
@@ -81,9 +84,11 @@ def krita(tmp_path, plugin_folder, request):
     def run(driver: str, root: Path, timeout: float = 120, settings=None, **args) -> dict:
         missing = [program for program in NEEDED if shutil.which(program) is None]
         assert not missing, f"{', '.join(missing)} is missing; tests/krita/harness/install_krita.sh installs it"
+        if OTHER_ROOT and root.name != "standin":
+            pytest.skip("the environment of the real backend is not in LAYER_DIFFUSION_KRITA_ROOT")
         installed = tmp_path / "plugin"
         shutil.copytree(plugin_folder, installed)
-        config = {"python": sys.executable, "root": str(root)}
+        config = {"python": "/usr/bin/python3" if OTHER_ROOT else sys.executable, "root": str(root)}
         (installed / "layer_diffusion" / "backend.json").write_text(json.dumps(config), encoding="utf-8")
         out = ARTEFACTS / request.node.name
         with KritaRun(
@@ -94,6 +99,8 @@ def krita(tmp_path, plugin_folder, request):
             timeout=timeout,
             settings=settings,
             cache=RESOURCES,
+            chroot=OTHER_ROOT,
+            binds=[PROJECT / "protocol", plugin_folder, tmp_path],
         ) as session:
             results = session.wait()
         failed = [f"{check['name']}: {check['detail']}" for check in results.get("checks", []) if not check["passed"]]

@@ -90,7 +90,9 @@ class Panel(QtWidgets.QWidget):
 
     def show_model(self, model: ModelInfo | None) -> None:
         """Show what is known about the chosen model."""
-        self.note.say(model.note if model else "")
+        note = model.note if model else ""
+        self.note.say(note[:1].upper() + note[1:])
+        self.model.setToolTip(model.name if model else "")
         names = model.objects if model else ()
         self.prompt.names = names
         self.objects.setVisible(bool(names))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path.cwd()
-sys.path.insert(0, (HERE / "project").read_text(encoding="utf-8").strip())
+sys.path[:0] = (HERE / "paths").read_text(encoding="utf-8").split("\n")[:-1]
 
 from websockets.exceptions import ConnectionClosed  # noqa: E402
 from websockets.sync.server import serve  # noqa: E402
