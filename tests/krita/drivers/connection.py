@@ -25,6 +25,11 @@ def run(h):
     h.check("once", len(acknowledged(h)) == 1 and len(nodes(document)) == 2, acknowledged(h))
     h.check("by the same backend", len(pids(root)) == 1, pids(root))
 
+    yield from d.made(document, "nonsense instead of the result")
+    h.check("says that the two do not fit", "the plugin and the backend from the same release" in d.error(), d.error())
+    h.check("and has the layer all the same", len(nodes(document)) == 3, len(nodes(document)))
+    d.find("error_close").click()
+
     yield from d.made(document, "die in the middle of the job")
     h.check("a new backend did it again", len(pids(root)) == 2, pids(root))
     h.check("no error", d.error() == "", d.error())

@@ -95,9 +95,17 @@ def errors(h, d, document):
         h.check(f"nothing is lost after {prompt!r}", d.find("prompt").toPlainText() == prompt)
         yield d.ready()
     yield h.screenshot("error")
+    said = d.error()
     d.find("error_copy").click()
+    h.check("the error can be copied", clipboard() == said, clipboard())
     d.find("error_close").click()
     h.check("closed", not d.find("error").isVisible())
+
+
+def clipboard():
+    from harness_driver.qt import QtWidgets
+
+    return QtWidgets.QApplication.clipboard().text()
 
 
 def closed(h, d, document, gate):

@@ -1,8 +1,9 @@
 """A stand-in for the backend: the real protocol over real websockets, with drawn discs in place of a model.
 
 Words in the prompt make it behave: "held" waits until the file `gate` lies in the working folder, "cut" breaks the
-connection in the middle of the first sending of the result, "die" ends the process in the middle of the first try,
-"memory" fails, "refused" is refused. Copy the folder `standin`, since it keeps its marks in the working folder.
+connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "die" ends
+the process in the middle of the first try, "memory" fails, "refused" is refused. Copy the folder `standin`, since it
+keeps its marks in the working folder.
 """
 
 import argparse
@@ -39,7 +40,7 @@ MODELS = (
     ModelInfo("other", "Another model with a name that is rather long", "sdxl", 1024, (Operation.OBJECT,), ""),
 )
 STEPS = 8
-FIRST = {"cut": threading.Event()}
+FIRST = {"cut": threading.Event(), "nonsense": threading.Event()}
 
 
 def disc(request, index):
@@ -120,6 +121,10 @@ class Client:
         final = self.jobs[job]["final"]
         if not isinstance(final, LayerSet):
             self.tell(final)
+            return
+        if "nonsense" in final.request.prompt and not FIRST["nonsense"].is_set():
+            FIRST["nonsense"].set()
+            self.connection.send('{"type": "nonsense"}')
             return
         self.tell(messages.Done(job, final.header, len(final.layers)))
         for index, layer in enumerate(final.layers):
