@@ -52,9 +52,9 @@ def show(findings: Iterator[Finding]) -> int:
     """Print the findings as they come; return 1 when one of them is bad, else 0."""
     bad = False
     for finding in findings:
-        print(f"{finding.level:<5} {finding.topic:<11} {finding.text}", flush=True)
+        print(f"{finding.level:<5} {finding.topic:<22} {finding.text}", flush=True)
         if finding.advice:
-            print(f"{'':<17} → {finding.advice}", flush=True)
+            print(f"{'':<28} → {finding.advice}", flush=True)
         bad |= finding.level is Level.BAD
     return int(bad)
 
@@ -96,7 +96,7 @@ def device() -> Iterator[Finding]:
         return
     if place.type == "cpu":
         text = f"processor, {torch.get_num_threads()} threads"
-        yield Finding(Level.NOTE, "device", text, "Fine for the built-in model; SD1.5 and SDXL want a graphics card.")
+        yield Finding(Level.NOTE, "device", text, "Fine for the built-in model; larger ones want a graphics card.")
     else:
         name = torch.cuda.get_device_name() if place.type == "cuda" else platform.processor()
         yield Finding(Level.GOOD, "device", f"{place.type}: {name}")

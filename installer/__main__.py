@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    # The environment's pip is replaced together with the environment; its offers to be upgraded would only confuse.
+    os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "test":
@@ -107,8 +109,8 @@ def _demo(options: argparse.Namespace, rest: list[str]) -> int:
     print("  contact-sheet.png  all of them over a checkerboard")
     print("\nWhat to do next:")
     if installed:
-        print(f"  The plugin is in your Krita ({installed}). Start Krita, open Settings > Dockers > Layer Diffusion,")
-        print('  type "a red apple" and press Generate.')
+        print(f"  The plugin is in your Krita ({installed}).")
+        print('  Start Krita, open Settings > Dockers > Layer Diffusion, type "a red apple" and press Generate.')
     else:
         print("  Krita was not found. Install it, then run: python3 -m installer plugin")
     print("  The README says how to add SD1.5 checkpoints: the built-in model is only for trying things out.")

@@ -13,24 +13,26 @@ from pathlib import Path
 from backend import outputs
 from backend.client import Client, running_backend
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.job import Box, Layer, LayerSet, ModelInfo, Operation, Request
+from protocol.job import Box, Layer, LayerSet, Operation, Request
 
 MODEL = "builtin"
-FIRST = "a red apple"
-FAVOURITES = ("butterfly", "mushroom", "hot air balloon", "crab", "cactus", "wine glass", "owl", "rocket")
-PICTURES = 12
+PROMPTS = (
+    "a red apple",
+    "a wine glass",
+    "a butterfly",
+    "soap bubbles",
+    "an owl",
+    "a rocket",
+    "a crab",
+    "a cactus",
+    "a teapot",
+    "a balloon",
+    "a mushroom",
+    "a tropical fish",
+)
 SIDE = 256
 GRID = 2
 """The layers of the OpenRaster file stand in a square of this many rows and columns."""
-
-
-def prompts(model: ModelInfo) -> list[str]:
-    """The apple, and names from the model's list: the favourites that it has, then others from all over the list."""
-    known = [name for name in FAVOURITES if name in model.objects]
-    others = [name for name in model.objects if name not in known and name not in FIRST]
-    missing = PICTURES - 1 - len(known)
-    known += others[:: max(1, len(others) // missing)][:missing]
-    return [FIRST, *known]
 
 
 def arrange(layer_sets: Sequence[LayerSet]) -> LayerSet:
@@ -55,8 +57,8 @@ def main(folder: Path) -> None:
         model = next((model for model in client.models if model.id == MODEL), None)
         if model is None:
             fail(ErrorCode.UNKNOWN_MODEL, "The built-in model is missing.", "Get the project again, complete.")
-        for number, prompt in enumerate(prompts(model), 1):
-            print(f"{number:3} / {PICTURES}  {prompt}", flush=True)
+        for number, prompt in enumerate(PROMPTS, 1):
+            print(f"{number:3} / {len(PROMPTS)}  {prompt}", flush=True)
             request = Request(Operation.OBJECT, model.id, prompt, "", SIDE, SIDE, 20, 5.0, 1, 1)
             results.append(client.generate(request))
     outputs.write_openraster(arrange(results[: GRID * GRID]), folder / "layers.ora")
