@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 LATENT_CELL = 8
-LARGEST_MULTIPLE = 64
+MULTIPLE = 64
 """The SD1.5 UNet halves its latent three times: 8 · 8 pixels."""
 FULL_SIZE_SIDE = 512
-"""Models trained at this side or above also work at twice the side; smaller ones fall apart into repetitions."""
+"""Models trained at this side or above also work at other shapes and at twice the side. Smaller ones know one square
+only: elsewhere they fall apart into repetitions."""
 UNPREMULTIPLY_FLOOR = 1e-3
 """Weight of the plain resampled colour, which takes over where alpha vanishes."""
 
@@ -23,7 +25,8 @@ class Working:
 
     Attributes:
         width, height: of the generated picture, multiples of 8.
-        box: left, top, right, bottom of the part that is the requested picture; fractions of a pixel are meant.
+        box: left, top, right, bottom of the requested picture in it; fractions of a pixel are meant. What lies outside
+            the generated picture is empty.
     """
 
     width: int
@@ -32,18 +35,21 @@ class Working:
 
 
 def working_size(width: int, height: int, native_side: int) -> Working:
-    """The working size of a request: its aspect, an area that the model was made for, padded evenly on all sides.
+    """The working size of a request: an area that the model was made for, never distorted.
 
-    Areas below the native one are scaled up to it; areas above four times the native one (for small models: above the
-    native one) are scaled down. The sides are then filled up to a multiple of an eighth of the native side, at most
-    64. A request that is such a multiple and within the range is left alone.
+    Full-size models keep the request's aspect: areas below the native one are scaled up to it, areas above four times
+    the native one are scaled down, and the sides are filled up evenly to a multiple of 64. A request that is such a
+    multiple and within the range is left alone.
+    Small models make their own square, which is fitted into the middle of the request.
     """
+    if native_side < FULL_SIZE_SIDE:
+        scale = native_side / min(width, height)
+        left, top = ((native_side - side * scale) / 2 for side in (width, height))
+        return Working(native_side, native_side, (left, top, left + width * scale, top + height * scale))
     native, area = native_side**2, width * height
-    largest = native * 4 if native_side >= FULL_SIZE_SIDE else native
-    scale = (min(max(area, native), largest) / area) ** 0.5
-    multiple = min(max(native_side // 8 // LATENT_CELL * LATENT_CELL, LATENT_CELL), LARGEST_MULTIPLE)
+    scale = (min(max(area, native), native * 4) / area) ** 0.5
     inner = (width * scale, height * scale)
-    outer = [int(-(-round(side, 6) // multiple)) * multiple for side in inner]
+    outer = [int(-(-round(side, 6) // MULTIPLE)) * MULTIPLE for side in inner]
     left, top = ((whole - part) / 2 for whole, part in zip(outer, inner, strict=True))
     if scale == 1:
         left, top = left // 1, top // 1
@@ -56,13 +62,14 @@ def to_request(rgba: NDArray[np.float32], working: Working, width: int, height: 
     Resampling weighs colour by alpha (Lanczos), so that no colour bleeds in from where there is nothing; under alpha
     zero the colour is the resampled colour found there.
     """
-    left, top, right, bottom = working.box
+    rgba, box = _with_margin(rgba, working)
+    left, top, right, bottom = box
     if (right - left, bottom - top) == (width, height):
         return rgba[int(top):int(bottom), int(left):int(right)]
 
     def resample(channel: NDArray[np.float32]) -> NDArray[np.float32]:
         image = Image.fromarray(np.ascontiguousarray(channel))
-        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=working.box))
+        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
 
     alpha = resample(rgba[..., 3]).clip(0, 1)
     channels = []
@@ -70,3 +77,18 @@ def to_request(rgba: NDArray[np.float32], working: Working, width: int, height: 
         covered, plain = resample(rgba[..., index] * rgba[..., 3]), resample(rgba[..., index])
         channels.append((covered + UNPREMULTIPLY_FLOOR * plain) / (alpha + UNPREMULTIPLY_FLOOR))
     return np.stack([*channels, alpha], 2).astype(np.float32).clip(0, 1)
+
+
+def _with_margin(
+    rgba: NDArray[np.float32], working: Working
+) -> tuple[NDArray[np.float32], tuple[float, float, float, float]]:
+    """The picture with as much emptiness around it as the box needs, and the box in there; colours go on outwards."""
+    left, top, right, bottom = working.box
+    beyond = (max(-left, right - working.width), max(-top, bottom - working.height))
+    x, y = (max(0, math.ceil(round(side, 6))) for side in beyond)
+    if x == y == 0:
+        return rgba, working.box
+    wide = np.pad(rgba, ((y, y), (x, x), (0, 0)), mode="edge")
+    wide[..., 3] = 0
+    wide[y : y + working.height, x : x + working.width, 3] = rgba[..., 3]
+    return wide, (left + x, top + y, right + x, bottom + y)

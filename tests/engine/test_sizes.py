@@ -22,18 +22,32 @@ def test_working_size(size, native, expected):
     assert (working.width, working.height) == expected
 
 
-@pytest.mark.parametrize("native", [64, 128, 512, 1024])
+@pytest.mark.parametrize("native", [512, 1024])
 def test_every_size_keeps_its_aspect_inside_the_generated_picture(native):
     for width, height in itertools.product(SIDES, SIDES):
         working = working_size(width, height, native)
         left, top, right, bottom = working.box
         assert 0 <= left < right <= working.width and 0 <= top < bottom <= working.height
         assert (right - left) / (bottom - top) == pytest.approx(width / height)
-        multiple = min(64, native // 8)
-        assert working.width % multiple == working.height % multiple == 0
-        assert working.width - (right - left) < multiple and working.height - (bottom - top) < multiple
-        area = (right - left) * (bottom - top)
-        assert native**2 * 0.99 < area < native**2 * (4.01 if native >= 512 else 1.01)
+        assert working.width % 64 == working.height % 64 == 0
+        assert working.width - (right - left) < 64 and working.height - (bottom - top) < 64
+        assert native**2 * 0.99 < (right - left) * (bottom - top) < native**2 * 4.01
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (100, 333), (2048, 64)])
+def test_a_small_model_makes_its_square_and_it_is_fitted_into_the_middle(width, height):
+    working = working_size(width, height, 128)
+    assert (working.width, working.height) == (128, 128)
+    rgba = np.ones((128, 128, 4), np.float32)
+    result = to_request(rgba, working, width, height)
+    assert result.shape == (height, width, 4)
+    side = min(width, height)
+    solid = result[..., 3] > 0.5
+    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
+    assert len(rows) == pytest.approx(side, abs=2) and len(columns) == pytest.approx(side, abs=2)
+    assert rows[0] + rows[-1] == pytest.approx(height - 1, abs=2)
+    assert columns[0] + columns[-1] == pytest.approx(width - 1, abs=2)
+    assert result[0, 0, :3].min() > 0.99 and result[0, 0, 3] == 0, "the colour goes on under the emptiness around"
 
 
 def test_a_size_within_range_is_cut_out_untouched():
