@@ -4,8 +4,8 @@
 
 Epsilon prediction on Stable Diffusion's noise schedule, the loss weighted by 1/sqrt(SNR) (Yu et al. 2023, "Debias the
 training of diffusion models"), an exponential moving average of the weights, a tenth of the captions dropped for
-classifier-free guidance. The weighting matters here: what an object looks like is decided at high noise, where the plain
-epsilon loss hardly sees a wrong picture.
+classifier-free guidance. The weighting matters here: what an object looks like is decided at high noise, where the
+plain epsilon loss hardly sees a wrong picture.
 """
 
 from __future__ import annotations

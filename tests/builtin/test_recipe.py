@@ -26,7 +26,13 @@ def test_list_of_objects_is_closed_and_without_doubles() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("apple", "an apple"), ("rose", "a rose"), ("soap bubbles", "soap bubbles"), ("dress", "a dress"), ("bus", "a bus")],
+    [
+        ("apple", "an apple"),
+        ("rose", "a rose"),
+        ("soap bubbles", "soap bubbles"),
+        ("dress", "a dress"),
+        ("bus", "a bus"),
+    ],
 )
 def test_captions_have_the_right_article(name: str, expected: str) -> None:
     assert dataset.fill("{article} {}", name) == expected
