@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from backend import __version__
 from backend.models import ModelFiles
 from protocol.errors import ErrorCode, fail
 from protocol.job import Box, Layer, LayerSet, Operation, Phase, Progress, Request, Role
@@ -31,7 +32,7 @@ SPANS = {Phase.LOADING: (0.0, 0.1), Phase.PROMPT: (0.1, 0.12), Phase.DENOISING: 
 GROUP_PIXELS = 4 * 512 * 512
 """Images of a batch go through the UNet together up to so many pixels."""
 UNTITLED = "Object"
-PACKAGES = ("layer-diffusion-krita", "torch", "diffusers", "transformers")
+PACKAGES = ("torch", "diffusers", "transformers")
 NAME_LENGTH = 80
 
 Report = Callable[[Progress], None]
@@ -175,19 +176,13 @@ def _finite(x: Tensor, model: Model, doing: str) -> Tensor:
 def _made_with(files: ModelFiles, mode: str, model: Model, working: Working) -> dict[str, str]:
     weights = {"model": base_files(files.base)[0], "layers": files.layers[mode], "decoder": files.decoder}
     return {
-        **{package: _version(package) for package in PACKAGES},
+        "layer-diffusion-krita": __version__,
+        **{package: importlib.metadata.version(package) for package in PACKAGES},
         "device": model.device.place.type, "sampler": SAMPLER, "noise": "Philox (NV)",
         "working_size": f"{working.width}x{working.height}",
         **{name: _file_name(path) for name, path in weights.items()},
         **{f"{name}_sha256": sha256(path) for name, path in weights.items()},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed as a package"
 
 
 def _file_name(path: Path) -> str:
