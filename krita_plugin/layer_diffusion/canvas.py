@@ -75,11 +75,12 @@ def insert(document, name: str, pictures: Iterable[Picture]) -> None:
     Selection and active layer stay as they are. Call it only when `is_idle`. Raises `Trouble` when Krita refuses.
     """
     active = document.activeNode()
-    with _staging(document) as stage:
-        # Each node added is an undo step of its own, in a group outside of a document too: hence the second document.
+    # Each node added is an undo step of its own, in a group outside of a document too: hence a second document. A clone
+    # shares the pixels; a new document takes Krita many times as long.
+    with _hidden(document.clone()) as stage:
         group = stage.createGroupLayer(name)
-        for picture in pictures:
-            group.addChildNode(_layer(stage, picture), None)
+        for layer in _layers(stage, pictures):
+            group.addChildNode(layer, None)
         copy = group.clone()
     root = document.rootNode()
     layers = [node for node in root.childNodes() if not node.type().endswith("mask")]
@@ -92,37 +93,35 @@ def insert(document, name: str, pictures: Iterable[Picture]) -> None:
         _keep_active(document, active, copy)
 
 
-def _layer(stage, picture: Picture):
-    """A paint layer in 8-bit sRGB, which Krita composites rightly in documents of any colour space."""
-    if len(picture.pixels) != picture.area.width * picture.area.height * 4:  # Krita says nothing
-        raise ValueError(f"{len(picture.pixels)} bytes for {picture.area}")
-    with contextlib.ExitStack() as stack:
-        own_space = (stage.colorModel(), stage.colorDepth(), stage.colorProfile())
-        source = stage if own_space == SRGB else stack.enter_context(_staging(stage, SRGB))
-        layer = source.createNode(picture.name, "paintlayer")
-        area = picture.area
-        layer.setPixelData(picture.pixels, area.x, area.y, area.width, area.height)
-        layer.setOpacity(round(picture.opacity * 255))
-        layer.setVisible(picture.visible)
-        if source is stage:
-            return layer
-        source.rootNode().addChildNode(layer, None)
-        return layer.clone()
+def _layers(stage, pictures: Iterable[Picture]) -> list:
+    """Paint layers in 8-bit sRGB, which Krita composites rightly in documents of any colour space."""
+    if (stage.colorModel(), stage.colorDepth(), stage.colorProfile()) == SRGB:
+        return [_layer(stage, picture) for picture in pictures]
+    # A layer takes the colour space of the document that creates it; its pixels may lie outside of that document.
+    with _hidden(Krita.instance().createDocument(1, 1, "staging", *SRGB, 300.0)) as source:
+        return [_layer(source, picture).clone() for picture in pictures]
+
+
+def _layer(source, picture: Picture):
+    area = picture.area
+    if len(picture.pixels) != area.width * area.height * 4:  # Krita says nothing
+        raise ValueError(f"{len(picture.pixels)} bytes for {area}")
+    layer = source.createNode(picture.name, "paintlayer")
+    layer.setPixelData(picture.pixels, area.x, area.y, area.width, area.height)
+    layer.setOpacity(round(picture.opacity * 255))
+    layer.setVisible(picture.visible)
+    return layer
 
 
 @contextlib.contextmanager
-def _staging(document, space=None):
-    """A document that nobody sees, of the size of `document` and its colour space or `space`, without layers."""
-    space = space or (document.colorModel(), document.colorDepth(), document.colorProfile())
-    stage = Krita.instance().createDocument(document.width(), document.height(), "staging", *space, 300.0)
+def _hidden(document):
+    """A document without a view, closed afterwards."""
     try:
-        for node in stage.rootNode().childNodes():
-            node.remove()
-        yield stage
+        yield document
     finally:
-        stage.waitForDone()
-        stage.setModified(False)
-        stage.close()
+        document.waitForDone()
+        document.setModified(False)
+        document.close()
 
 
 def _keep_active(document, active, added) -> None:
