@@ -21,6 +21,11 @@ class Area:
         """Return the same size in the middle of a document of `width` x `height` pixels."""
         return Area((width - self.width) // 2, (height - self.height) // 2, self.width, self.height)
 
+    def inside(self, width: int, height: int) -> Area:
+        """Return this area, or one in the middle where this one sticks out of a document of `width` x `height`."""
+        fits = self.x >= 0 and self.y >= 0 and self.x + self.width <= width and self.y + self.height <= height
+        return self if fits else self.centred_in(width, height)
+
 
 def request_size(width: int, height: int) -> tuple[int, int]:
     """Return the size to generate for an area: its own, or the nearest allowed one of the same shape.

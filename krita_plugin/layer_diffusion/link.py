@@ -22,10 +22,20 @@ from .qt import QtCore
 from .session import LinkState
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
+REPLACED = 4001
+"""Close code of the protocol: a newer connection with our id is there, and would be closed if we came back."""
+
+TAKEN_OVER = Notice(
+    "Another connection of this docker took its place.", "Press Generate to connect again; no result is lost."
+)
 
 
 class _Stop(Exception):
-    """The connection must not be made again before the person asks for it; holds the notice that says why."""
+    """The connection must not be made again before the person asks for it."""
+
+    def __init__(self, state: LinkState, notice: Notice) -> None:
+        super().__init__(state, notice)
+        self.state, self.notice = state, notice
 
 
 class Link(QtCore.QObject):
@@ -88,9 +98,10 @@ class Link(QtCore.QObject):
                     pause = FIRST_PAUSE_S
                 self._say(LinkState.LOST)
             except (Trouble, _Stop) as error:
-                notice = error.notice if isinstance(error, Trouble) else error.args[0]
-                self._say(LinkState.FAILED, notice)
-                self._wake.wait()
+                self._wake.clear()  # what was asked for until now is answered by this
+                self._say(error.state if isinstance(error, _Stop) else LinkState.FAILED, error.notice)
+                if not self._stopping:
+                    self._wake.wait()
                 continue
             self._wake.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
@@ -109,7 +120,7 @@ class Link(QtCore.QObject):
                         welcomed = True
                         self._begin_sending(connection)
                     elif isinstance(message, Refused) and not welcomed:
-                        raise _Stop(Notice.of(message.error))
+                        raise _Stop(LinkState.FAILED, Notice.of(message.error))
                     self._emit(self.received, message)
         except (OSError, WebSocketException, TimeoutError):
             # It is tried again; InvalidStatus, which trying again does not mend, is dealt with in _connect.
@@ -136,10 +147,11 @@ class Link(QtCore.QObject):
             )
         except InvalidStatus as error:
             raise _Stop(
+                LinkState.FAILED,
                 Notice(
                     f"The backend refused the connection (status {error.response.status_code}).",
                     "Start Krita again; if that does not help, run the installer again.",
-                )
+                ),
             ) from error
 
     def _incoming(self, connection: ClientConnection):
@@ -150,7 +162,9 @@ class Link(QtCore.QObject):
         while True:
             try:
                 data = connection.recv()
-            except ConnectionClosed:
+            except ConnectionClosed as closed:
+                if closed.rcvd is not None and closed.rcvd.code == REPLACED:
+                    raise _Stop(LinkState.REPLACED, TAKEN_OVER) from closed
                 return
             if isinstance(data, str):
                 message = parse(data)

@@ -47,12 +47,9 @@ def pictures(layer_set: LayerSet, area: Area) -> tuple[Picture, ...]:
     return tuple(ready)
 
 
-def moved_inside(ready: Sequence[Picture], area: Area, width: int, height: int) -> tuple[Picture, ...]:
-    """Return pictures made for `area` for another document of this size: centred, where they would stick out of it."""
-    if area.x >= 0 and area.y >= 0 and area.x + area.width <= width and area.y + area.height <= height:
-        return tuple(ready)
-    centred = area.centred_in(width, height)
-    across, down = centred.x - area.x, centred.y - area.y
+def moved(ready: Sequence[Picture], made_for: Area, area: Area) -> tuple[Picture, ...]:
+    """Return pictures made for one area as they lie in another one of the same size."""
+    across, down = area.x - made_for.x, area.y - made_for.y
     return tuple(
         replace(picture, area=replace(picture.area, x=picture.area.x + across, y=picture.area.y + down))
         for picture in ready

@@ -13,12 +13,13 @@ from enum import Enum
 from .geometry import Area
 from .jobs import Job, Stage
 from .notices import Notice
-from .pixels import Picture
+from .pixels import Picture, moved
 from .protocol.errors import ErrorCode
 from .protocol.job import ModelInfo, Request
 from .protocol.messages import (
     Acknowledge,
     Cancel,
+    CancelAll,
     Cancelled,
     Failed,
     Generate,
@@ -44,6 +45,7 @@ class LinkState(Enum):
     CONNECTING = "Connecting…"
     READY = "Ready"
     LOST = "Connection lost, trying again…"
+    REPLACED = "Another connection took over"
     FAILED = "The backend is not running"
 
 
@@ -71,13 +73,16 @@ class Session:
 
     def cancel(self, job: Job) -> None:
         """Stop a job; one that no backend has is gone at once."""
-        if not job.unfinished:
-            return
-        if job.sent:
-            job.stage = Stage.CANCELLING
-            self._send(Cancel(job.id))
-        else:
-            del self.jobs[job.id]
+        if job.unfinished:
+            if self._cancelling(job):
+                self._send(Cancel(job.id))
+            self._changed()
+
+    def cancel_all(self) -> None:
+        """Stop every job that a backend still has to answer."""
+        told = [self._cancelling(job) for job in self.unfinished]
+        if any(told):
+            self._send(CancelAll())
         self._changed()
 
     def dismiss(self) -> None:
@@ -97,11 +102,20 @@ class Session:
         job.kept_because = why
         self._changed()
 
-    def release(self, job: Job, document: object, pictures: tuple[Picture, ...]) -> None:
-        """The person said where kept layers go: into this document, as these pictures."""
-        job.document, job.pictures = document, pictures
+    def restore(self, job: Job, why: Notice) -> None:
+        """A result was kept until Krita was closed and is here again."""
+        self.jobs[job.id] = job
+        self.keep(job, why)
+
+    def release(self, job: Job, document: object, area: Area) -> None:
+        """The person said where kept layers go: to this area, of the same size, in this document."""
+        job.document, job.pictures, job.area = document, moved(job.pictures, job.area, area), area
         job.stage = Stage.ARRIVED
         self._changed()
+
+    def discard(self, job: Job) -> None:
+        """The person does not want kept layers: the backend may forget the job."""
+        self._finish(job.id)
 
     def at(self, stage: Stage) -> list[Job]:
         """Return the jobs of one stage, oldest first."""
@@ -156,6 +170,14 @@ class Session:
         elif isinstance(message, (Queued, Started, Running)):
             self._progress(message)
         self._changed()
+
+    def _cancelling(self, job: Job) -> bool:
+        """Mark a job; return whether a backend has it and must be told."""
+        if job.sent:
+            job.stage = Stage.CANCELLING
+        else:
+            del self.jobs[job.id]
+        return bool(job.sent)
 
     def _wanted(self, job_id: str) -> bool:
         job = self.jobs.get(job_id)

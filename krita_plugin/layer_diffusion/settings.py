@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
 
-from .protocol.limits import MAX_BATCH, MAX_CFG, MAX_PROMPT, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE
+from .protocol.limits import MAX_BATCH, MAX_CFG, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE
 
 
 class SizeMode(str, Enum):
@@ -69,7 +69,7 @@ def _usable(name: str, default: object, value: object) -> object | None:
     if isinstance(default, SizeMode):
         return SizeMode(value) if value in {mode.value for mode in SizeMode} else None
     if isinstance(default, str):
-        return value[:MAX_PROMPT] if isinstance(value, str) else None
+        return value if isinstance(value, str) else None
     if isinstance(default, bool) or isinstance(value, bool):
         return value if isinstance(default, bool) and isinstance(value, bool) else None
     if not isinstance(value, (int, float)) or (isinstance(default, int) and not isinstance(value, int)):

@@ -9,8 +9,23 @@ pytestmark = pytest.mark.krita
 REMEMBERED = {"layer_diffusion": {"fields": r'{"prompt": "gl\\u00e4ser\\n\\u201ctwo\\u201d", "steps": 33}'}}
 
 
-def test_results_come_into_the_document(krita, standin):
-    krita("inserting.py", standin, settings=REMEMBERED)
+@pytest.fixture
+def kept_files(plugin, tmp_path):
+    """What an earlier Krita left behind: a kept result of 2 x 1 pixels at (3, 5), and one that was cut short."""
+    geometry, job = plugin("geometry"), plugin("protocol.job")
+    area = geometry.Area(3, 5, 2, 1)
+    request = job.Request(job.Operation.OBJECT, "builtin", "kept glass", "", 64, 64, 4, 5.0, 1, 1)
+    picture = plugin("pixels").Picture("seed 1", area, bytes((1, 2, 3, 0, 10, 20, 30, 255)), 1.0, True)
+    plugin("kept").Shelf(tmp_path).put(plugin("jobs").Job("a" * 32, request, None, area, pictures=(picture,)))
+    content = (tmp_path / f"{'a' * 32}.result").read_bytes()
+    return {
+        f"layer_diffusion/kept/{name * 32}.result": data for name, data in (("a", content), ("b", content[:-1]))
+    }
+
+
+def test_results_come_into_the_document(krita, standin, kept_files):
+    results = krita("inserting.py", standin, settings=REMEMBERED, files=kept_files)
+    print(results["values"])
 
 
 def test_people_go_on_working(krita, standin):

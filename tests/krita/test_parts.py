@@ -51,9 +51,10 @@ def test_first_image_of_a_batch_is_shown(plugin):
 @pytest.mark.parametrize(("size", "corner"), [((200, 200), (5, 6)), ((68, 200), (2, 68)), ((30, 30), (-17, -17))])
 def test_kept_pictures_stay_where_they_fit_and_are_centred_where_not(plugin, size, corner):
     area = plugin("geometry").Area(5, 6, 64, 64)
-    pixels = plugin("pixels")
-    ready = pixels.moved_inside(pixels.pictures(layer_set(plugin, 1), area), area, *size)
-    assert (ready[0].area.x, ready[0].area.y) == corner
+    inside = area.inside(*size)
+    assert (inside.x, inside.y, inside.width, inside.height) == (*corner, 64, 64)
+    ready = plugin("pixels").pictures(layer_set(plugin, 1), area)
+    assert plugin("pixels").moved(ready, area, inside)[0].area == plugin("geometry").Area(*corner, 2, 1)
 
 
 NAMES = ("red apple", "green apple", "pineapple", "apple pie", "pie", "ghost")
@@ -89,6 +90,12 @@ def test_settings_are_remembered(plugin):
 def test_unusable_settings_become_defaults(plugin, text):
     settings = plugin("settings")
     assert settings.Settings.from_text(text) == settings.Settings()
+
+
+def test_long_prompts_are_remembered_as_they_are(plugin):
+    settings = plugin("settings")
+    kept = settings.Settings(prompt="x" * 5000)
+    assert settings.Settings.from_text(kept.to_text()) == kept
 
 
 def test_settings_of_another_version_keep_what_is_known(plugin):

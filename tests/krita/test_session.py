@@ -29,7 +29,8 @@ def at(plugin):
 
     return SimpleNamespace(
         session=made, sent=sent, messages=messages, stage=jobs.Stage, link=session.LinkState, errors=errors,
-        welcome=welcome, running=running, generate=generate, notices=plugin("notices"),
+        welcome=welcome, running=running, generate=generate, notices=plugin("notices"), area=plugin("geometry").Area,
+        picture=plugin("pixels").Picture("x", plugin("geometry").Area(2, 3, 2, 1), bytes(8), 1.0, True),
     )  # fmt: skip
 
 
@@ -152,9 +153,41 @@ def test_kept_result_waits_for_a_document(at):
     at.welcome(at.messages.JobStatus(job.id, at.messages.State.DONE, 0))
     at.session.arrived(job.id, ("again",))
     assert job.stage is at.stage.KEPT and job.pictures == ("picture",)
-    at.session.release(job, "other", ("moved",))
+    job.pictures = (at.picture,)
+    at.session.release(job, "other", at.area(5, 6, 64, 64))
+    assert (job.pictures[0].area, job.area) == (at.area(7, 9, 2, 1), at.area(5, 6, 64, 64))
     at.session.inserted(job)
     assert at.sent[-1] == at.messages.Acknowledge(job.id)
+
+
+def test_kept_result_that_nobody_wants_is_acknowledged(at):
+    at.welcome()
+    job = at.generate()
+    at.session.arrived(job.id, ("picture",))
+    at.session.keep(job, at.notices.Notice("Closed.", "Open one."))
+    at.session.discard(job)
+    assert at.sent[-1] == at.messages.Acknowledge(job.id) and not at.session.jobs
+
+
+def test_cancelling_all_is_one_message(at):
+    unsent = at.generate()
+    at.session.cancel_all()
+    assert unsent.id not in at.session.jobs and at.sent == []
+    at.welcome()
+    jobs = [at.generate(), at.generate()]
+    kept = at.generate()
+    at.session.arrived(kept.id, ("picture",))
+    at.session.cancel_all()
+    assert at.sent[3:] == [at.messages.CancelAll()]
+    assert [job.stage for job in (*jobs, kept)] == [at.stage.CANCELLING, at.stage.CANCELLING, at.stage.ARRIVED]
+
+
+def test_replaced_connection_costs_no_job(at):
+    at.welcome()
+    job = at.generate()
+    at.session.connection(at.link.REPLACED, at.notices.Notice("Taken over.", "Press Generate."))
+    at.welcome(at.messages.JobStatus(job.id, at.messages.State.RUNNING, 0))
+    assert job.stage is at.stage.RUNNING and len(at.sent) == 1
 
 
 def test_group_is_named_after_the_prompt_on_one_short_line(at):

@@ -6,14 +6,16 @@ import functools
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from .. import canvas
 from ..backend_process import BackendProcess
 from ..geometry import request_size
 from ..jobs import Job, Stage
+from ..kept import Shelf
 from ..link import Link
 from ..notices import Notice, Trouble
-from ..pixels import moved_inside, pictures
+from ..pixels import pictures
 from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, Operation, Request
 from ..protocol.limits import MAX_SEED
@@ -29,12 +31,25 @@ SAVE_MS = 1000
 START_MS = 500
 
 CLOSED = Notice("The document was closed; the result is kept.", "Open a document and press Insert.")
+NOT_WRITTEN = "The result is kept only until Krita is closed, since it could not be written to the disk"
 
 
 @functools.cache
 def backend() -> BackendProcess:
     """Return the one backend of this Krita, which all its windows share."""
     return BackendProcess(canvas.data_folder() / "backend.log")
+
+
+@functools.cache
+def shelf() -> Shelf:
+    """Return the one shelf of kept results."""
+    return Shelf(canvas.data_folder() / "kept")
+
+
+@functools.cache
+def restored() -> tuple[list[Job], list[Path]]:
+    """Return what `Shelf.jobs` found when this Krita started; the first window of it takes them."""
+    return shelf().jobs()
 
 
 class Controller(QtCore.QObject):
@@ -50,19 +65,23 @@ class Controller(QtCore.QObject):
         self._link.changed.connect(self.session.connection)
         self._link.received.connect(self.session.received)
         self._link.arrived.connect(self._arrived)
+        self._is_inserting = False
         self._looking = self._timer(LOOK_MS, self.look, single=False)
         self._inserting = self._timer(RETRY_MS, self._insert_arrived)
         self._saving = self._timer(SAVE_MS, self._save)
         self._starting = self._timer(START_MS, self._link.start)
+        self._starting.timeout.connect(self._restore)
         panel.show_settings(self._fields)
         panel.shown.connect(self._shown)
         panel.edited.connect(self._edited)
         panel.prompt.submitted.connect(self.generate)
         panel.generate.clicked.connect(lambda: self.generate())
         panel.cancel.clicked.connect(lambda: self.cancel())
+        panel.cancel_all.triggered.connect(lambda: self.session.cancel_all())
         panel.error.acted.connect(self._copy_error)
         panel.error.closed.connect(self.session.dismiss)
         panel.kept.acted.connect(self.insert_kept)
+        panel.kept.closed.connect(self.discard_kept)
         # The widgets are gone before Krita says that it closes, and with them this object; its parts are not.
         panel.destroyed.connect(functools.partial(_close, self._link, self._save))
         canvas.on_closing(backend().stop)
@@ -127,9 +146,14 @@ class Controller(QtCore.QObject):
             if document is None:
                 self.session.report(Notice("No document is open.", "Create or open one, then press Insert."))
                 return
-            ready = moved_inside(job.pictures, job.area, document.width(), document.height())
-            self.session.release(job, document, ready)
+            self.session.release(job, document, job.area.inside(document.width(), document.height()))
             self._insert_arrived()
+
+    def discard_kept(self) -> None:
+        """Forget the oldest kept result."""
+        for job in self.session.at(Stage.KEPT)[:1]:
+            self.session.discard(job)
+            shelf().remove(job.id)
 
     def look(self) -> None:
         """Say which size the result will have, as document and selection are now."""
@@ -166,21 +190,45 @@ class Controller(QtCore.QObject):
         self._insert_arrived()
 
     def _insert_arrived(self) -> None:
-        for job in self.session.at(Stage.ARRIVED):
-            self._insert(job)
+        if self._is_inserting:
+            return
+        # Krita handles events while it renders, among them the arrival of the next result.
+        self._is_inserting = True
+        try:
+            for job in self.session.at(Stage.ARRIVED):
+                self._insert(job)
+        finally:
+            self._is_inserting = False
         if self.session.at(Stage.ARRIVED):
             self._inserting.start()
 
     def _insert(self, job: Job) -> None:
         if not canvas.is_open(job.document):
-            self.session.keep(job, CLOSED)
+            self._keep(job, CLOSED)
         elif canvas.is_idle(job.document):
             try:
                 canvas.insert(job.document, job.name, job.pictures)
             except Trouble as error:
-                self.session.keep(job, error.notice)
+                self._keep(job, error.notice)
             else:
                 self.session.inserted(job)
+                shelf().remove(job.id)
+
+    def _keep(self, job: Job, why: Notice) -> None:
+        try:
+            shelf().put(job)
+        except OSError as error:
+            reason = error.strerror or error
+            self.session.report(Notice(f"{NOT_WRITTEN}: {reason}.", "Insert it before you close Krita."))
+        self.session.keep(job, why)
+
+    def _restore(self) -> None:
+        jobs, damaged = restored()
+        while jobs:
+            self.session.restore(jobs.pop(0), CLOSED)
+        if damaged:
+            text = f"A kept result is damaged and cannot be read: {damaged.pop()}."
+            self.session.report(Notice(text, "Generate it again."))
 
     # The panel
 
@@ -207,7 +255,7 @@ class Controller(QtCore.QObject):
             panel.show_models(session.models, self._fields.model)
             self._show_model()
         unfinished = session.unfinished
-        panel.cancel.setEnabled(any(job.stage is not Stage.CANCELLING for job in unfinished))
+        panel.show_cancel(sum(job.stage is not Stage.CANCELLING for job in unfinished))
         jobs = unfinished or session.at(Stage.ARRIVED)
         if jobs:
             words = jobs[0].text() if session.link is LinkState.READY else session.link.value

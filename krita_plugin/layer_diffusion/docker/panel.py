@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..protocol.job import ModelInfo
-from ..protocol.limits import MAX_BATCH, MAX_CFG, MAX_PROMPT, MAX_SIDE, MAX_STEPS, MIN_SIDE
+from ..protocol.limits import MAX_BATCH, MAX_CFG, MAX_SIDE, MAX_STEPS, MIN_SIDE
 from ..qt import QtCore, QtWidgets
 from ..settings import Settings, SizeMode
 from .objects import ObjectList
@@ -49,7 +49,7 @@ class Panel(QtWidgets.QWidget):
     def settings(self) -> Settings:
         """Return the fields' values."""
         return Settings(
-            prompt=self.prompt.toPlainText()[:MAX_PROMPT],
+            prompt=self.prompt.toPlainText(),
             negative=self.negative.text(),
             model=self.model.currentData() or "",
             size_mode=SizeMode(self.size_mode.currentData()),
@@ -98,6 +98,12 @@ class Panel(QtWidgets.QWidget):
         self.objects.setVisible(bool(names))
         self.objects.setToolTip(f"What can it draw? ({len(names)} things)")
 
+    def show_cancel(self, jobs: int) -> None:
+        """Offer to cancel the job that is going on, or all of `jobs`."""
+        self.cancel.setEnabled(jobs > 0)
+        self.cancel.setToolTip("Cancel the oldest job; the arrow offers all of them." if jobs > 1 else "")
+        self.cancel_all.setText(f"Cancel all {jobs} jobs" if jobs > 1 else "Cancel all")
+
     def show_status(self, text: str) -> None:
         """Show a quiet line while no job is going on."""
         self.status.setText(text)
@@ -118,7 +124,6 @@ class Panel(QtWidgets.QWidget):
         self.prompt.setToolTip("The prompt. Ctrl+Enter generates.")
         self.negative = QtWidgets.QLineEdit()
         self.negative.setObjectName("negative")
-        self.negative.setMaxLength(MAX_PROMPT)
         self.negative.setPlaceholderText("Negative prompt")
         self.negative.setToolTip("What should not appear.")
         self.model = QtWidgets.QComboBox()
@@ -169,14 +174,21 @@ class Panel(QtWidgets.QWidget):
         font = self.generate.font()
         font.setBold(True)
         self.generate.setFont(font)
-        self.cancel = QtWidgets.QPushButton("Cancel")
+        # One button with a menu rather than a second button, which would move others under the mouse.
+        self.cancel = QtWidgets.QToolButton()
+        self.cancel.setText("Cancel")
         self.cancel.setObjectName("cancel")
         self.cancel.setMinimumHeight(30)
+        self.cancel.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self.cancel_menu = QtWidgets.QMenu(self.cancel)
+        self.cancel_menu.setObjectName("cancel_menu")
+        self.cancel_all = self.cancel_menu.addAction("Cancel all")
+        self.cancel.setMenu(self.cancel_menu)
         self.progress = QtWidgets.QProgressBar()
         self.progress.setObjectName("progress")
         self.progress.setRange(0, 1000)
-        self.error = Message("error", "Copy", "error_copy", alarming=True)
-        self.kept = Message("kept", "Insert", "insert", alarming=False)
+        self.error = Message("error", "Copy", "error_copy", "Close", alarming=True)
+        self.kept = Message("kept", "Insert", "insert", "Discard", alarming=False)
         self.status = Note("status")
         # In one place, so that nothing moves under the mouse when a job begins or ends.
         self.below = QtWidgets.QStackedWidget()

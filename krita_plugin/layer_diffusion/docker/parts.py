@@ -42,12 +42,12 @@ class Note(QtWidgets.QLabel):
 
 
 class Message(QtWidgets.QFrame):
-    """A sentence and a hint in a frame, with one button to act on it and one to close it."""
+    """A sentence and a hint in a frame, with one button to act on it and one to be rid of it."""
 
     closed = QtCore.pyqtSignal()
     acted = QtCore.pyqtSignal()
 
-    def __init__(self, name: str, action: str, action_name: str, alarming: bool) -> None:
+    def __init__(self, name: str, action: str, action_name: str, close: str, alarming: bool) -> None:
         super().__init__()
         self.setObjectName(name)
         self._alarming = alarming
@@ -59,13 +59,12 @@ class Message(QtWidgets.QFrame):
         self.action = QtWidgets.QPushButton(action)
         self.action.setObjectName(action_name)
         self.action.clicked.connect(lambda: self.acted.emit())
-        close = QtWidgets.QPushButton("Close")
-        close.setObjectName(f"{name}_close")
-        close.clicked.connect(lambda: self.closed.emit())
-        close.setVisible(alarming)
+        closing = QtWidgets.QPushButton(close)
+        closing.setObjectName(f"{name}_close")
+        closing.clicked.connect(lambda: self.closed.emit())
         buttons = QtWidgets.QHBoxLayout()
         buttons.addStretch(1)
-        for button in (self.action, close):
+        for button in (self.action, closing):
             button.setFlat(alarming)
             buttons.addWidget(button)
         column = QtWidgets.QVBoxLayout(self)

@@ -30,6 +30,15 @@ def run(h):
     h.check("and has the layer all the same", len(nodes(document)) == 3, len(nodes(document)))
     d.find("error_close").click()
 
+    d.start("replaced in the middle")
+    yield h.until(lambda: d.session.link.name == "REPLACED", 20, "the end of the connection")
+    h.check("says how to go on", "Press Generate to connect again" in d.error(), d.error())
+    yield 1
+    h.check("does not connect by itself", d.session.link.name == "REPLACED", d.session.link.name)
+    d.start("after it")
+    yield h.until(lambda: len(nodes(document)) == 5, 30, "both layers")
+    yield d.ready()
+
     yield from d.made(document, "die in the middle of the job")
     h.check("a new backend did it again", len(pids(root)) == 2, pids(root))
     h.check("no error", d.error() == "", d.error())

@@ -1,16 +1,21 @@
 """Driver: how results come into documents; with the stand-in, whose results are discs on padded colour."""
 
 import json
+import time
+from pathlib import Path
 
 from vocabulary import Docker, acknowledged, box, history, names, nodes, pixel, select, state, step
 
 
 def run(h):
     d = Docker(h)
-    yield d.ready()
     prompt = d.find("prompt").toPlainText()
     h.check("remembered from the last start", prompt == "gläser\n“two”", prompt)
     h.check("remembered steps", d.find("steps").value() == 33)
+    document = h.new_document(320, 240)
+    yield 0.5
+    yield from kept_by_the_last_krita(h, d, document)
+    yield d.ready()
     document = h.new_document(320, 240)
     yield 0.5
     yield from one_undo_step(h, d, document)
@@ -18,13 +23,36 @@ def run(h):
     yield from batch(h, d, document)
     yield from large_page(h, d)
     yield from sixteen_bits(h, d)
+    yield from time_to_insert(h, d)
+    yield from events_while_inserting(h, d)
     yield 1.2
     kept = json.loads(h.krita.readSetting("layer_diffusion", "fields", ""))
-    h.check("fields are kept", kept["prompt"] == "deep" and kept["steps"] == 33, kept)
+    h.check("fields are kept", kept["prompt"] == "timed" and kept["steps"] == 33, kept)
+
+
+def kept_by_the_last_krita(h, d, document):
+    yield h.until(lambda: d.find("kept").isVisible(), 20, "the offer of the kept result")
+    said = d.find("kept_text").text()
+    h.check("says which", said.startswith("“kept glass”: The document was closed; the result is kept."), said)
+    h.check("and that another file is damaged", "damaged" in d.error(), d.error())
+    yield h.screenshot("kept_before")
+    yield h.click(d.find("insert"))
+    yield h.until(lambda: len(nodes(document)) == 2, 10, "the kept layer")
+    yield d.ready()
+    layer = nodes(document)[-1].childNodes()[0]
+    h.check("as it was", pixel(layer, 3, 5) == (3, 2, 1, 0) and pixel(layer, 4, 5) == (30, 20, 10, 255))
+    left = [path.suffix for path in (Path(h.krita.getAppDataLocation()) / "layer_diffusion" / "kept").iterdir()]
+    h.check("its file is gone, the damaged one is not", left == [".damaged"], left)
+    d.find("error_close").click()
+    yield from step(h, document, "undo")
+    document.setModified(False)
+    document.close()
+    yield 0.5
 
 
 def one_undo_step(h, d, document):
     before = state(document)
+    known = len(acknowledged(h))
     active = document.activeNode().uniqueId()
     yield from d.type_and_generate("a red apple, shiny")
     yield h.until(lambda: len(nodes(document)) == 2, 30, "the layer")
@@ -39,7 +67,7 @@ def one_undo_step(h, d, document):
     h.check("a transparent corner with its colour", pixel(layer, 0, 0) == (200, 30, 40, 0), pixel(layer, 0, 0))
     h.check("the canvas shows it", bytes(document.pixelData(160, 120, 1, 1)) == bytes((40, 30, 200, 255)))
     h.check("the active layer stayed", document.activeNode().uniqueId() == active, document.activeNode().name())
-    h.check("acknowledged once", len(acknowledged(h)) == 1, acknowledged(h))
+    h.check("acknowledged once", len(acknowledged(h)) == known + 1, acknowledged(h))
     h.check("the document is modified", document.modified())
     h.check("no document is left over", len(h.krita.documents()) == 1, len(h.krita.documents()))
     h.check("one undo step", history(h) == ["Add Layer"], history(h))
@@ -122,3 +150,44 @@ def sixteen_bits(h, d):
     h.check("in its group", group.name() == "deep")
     yield from step(h, deep, "undo")
     h.check("undo in a 16-bit document", state(deep) == before, names(deep))
+
+
+def time_to_insert(h, d):
+    """From the arrival in the docker until the layer is on the canvas: recorded, not judged, as machines differ."""
+    page = h.new_document(1024, 1024, "timed")
+    yield 1
+    took = []
+    insert = d.dock.controller._insert
+
+    def timed(job):
+        begin = time.perf_counter()
+        insert(job)
+        page.waitForDone()
+        took.append(round((time.perf_counter() - begin) * 1000))
+
+    d.dock.controller._insert = timed
+    for _ in range(3):
+        yield from d.made(page, "timed")
+    del d.dock.controller._insert
+    h.log("inserting 1024 x 1024 took", took, "ms")
+    h.record("inserting 1024 x 1024, ms", took)
+    h.check("each was inserted", len(took) == 3 and len(nodes(page)) == 4, took)
+
+
+def events_while_inserting(h, d):
+    """Krita handles events while it renders; here another result is reported at that moment."""
+    from layer_diffusion import canvas
+
+    page = h.new_document(64, 64, "again")
+    yield 0.5
+    insert = canvas.insert
+
+    def interrupted(*arguments):
+        canvas.insert = insert
+        d.dock.controller._insert_arrived()
+        insert(*arguments)
+
+    canvas.insert = interrupted
+    yield from d.made(page, "timed")
+    yield 0.5
+    h.check("inserted once", len(nodes(page)) == 2, names(page))

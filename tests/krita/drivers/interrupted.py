@@ -78,6 +78,18 @@ def cancelled(h, d, document):
     for _ in range(2):
         yield h.click(d.find("cancel"))
     yield d.ready()
+    d.start("held once more")
+    d.start("held and waiting")
+    yield h.until(lambda: d.stages() == ["RUNNING", "RUNNING"], 20, "two jobs")
+    button, menu = d.find("cancel"), d.find("cancel_menu")
+    yield h.click(button, at=(button.width() - 5, button.height() // 2))
+    yield h.until(menu.isVisible, 5, "the menu")
+    h.check("offers to cancel all", menu.actions()[0].text() == "Cancel all 2 jobs", menu.actions()[0].text())
+    yield h.screenshot("cancel_all")
+    place = menu.actionGeometry(menu.actions()[0]).center()
+    yield h.click(menu, at=(place.x(), place.y()))
+    yield d.ready()
+    h.check("by one message", (Path(h.args["root"]) / "cancelled_all").exists())
     h.check("cancelled jobs leave nothing", names(document) == before and not d.error(), (names(document), d.error()))
     h.check("nothing to cancel any more", not d.find("cancel").isEnabled())
 
@@ -120,6 +132,7 @@ def closed(h, d, document, gate):
     said = d.find("kept_text").text()
     h.check("says that it is kept", "The document was closed; the result is kept. Open a document" in said, said)
     h.check("not acknowledged yet", len(acknowledged(h)) == known)
+    h.check("on the disk, in case Krita is closed", len(kept_files(h)) == 1, kept_files(h))
     yield 1
     d.find("insert").click()  # Krita 6 hides its dockers while no document is open
     said = d.find("error_text").text()
@@ -133,3 +146,25 @@ def closed(h, d, document, gate):
     h.check("centred in the other document", abs(box(nodes(other)[1])[0] + 20) <= 3, box(nodes(other)[1]))
     h.check("acknowledged after the insertion", len(acknowledged(h)) == known + 1)
     h.check("the offer is gone", not d.find("kept").isVisible())
+    h.check("and its file", kept_files(h) == [], kept_files(h))
+    yield from discarded(h, d, other, gate)
+
+
+def discarded(h, d, document, gate):
+    gate.unlink()
+    d.start("held, then not wanted")
+    yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
+    front = h.new_document(200, 200, "front")
+    yield 0.5
+    document.setModified(False)
+    document.close()
+    gate.touch()
+    yield h.until(lambda: d.find("kept").isVisible(), 30, "the kept result")
+    yield h.click(d.find("kept_close"))
+    yield d.ready()
+    h.check("discarded", kept_files(h) == [] and len(nodes(front)) == 1, kept_files(h))
+
+
+def kept_files(h):
+    folder = Path(h.krita.getAppDataLocation()) / "layer_diffusion" / "kept"
+    return sorted(path.name for path in folder.iterdir())

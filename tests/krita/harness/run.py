@@ -27,7 +27,7 @@ class KritaRun:
 
     def __init__(self, driver, out, plugins=(), args=None, timeout: float = 180,
                  krita="krita", chroot=None, settings=None, environment=None,
-                 cache=None, keep_profile=False, size=SCREEN, binds=()):
+                 cache=None, keep_profile=False, size=SCREEN, binds=(), files=None):
         self.driver = pathlib.Path(driver).resolve()
         self.out = pathlib.Path(out).resolve()
         self.plugin_sources = [DRIVER_PLUGIN, *plugins]
@@ -36,6 +36,7 @@ class KritaRun:
         self.krita = krita
         self.chroot = chroot
         self.settings = settings
+        self.files = files or {}
         self.extra_environment = environment or {}
         self.template = self._template(cache) if cache else None
         self.keep_profile = keep_profile
@@ -61,6 +62,7 @@ class KritaRun:
             for source in self.plugin_sources:
                 self.profile.install(source)
             self.profile.write_config(self.settings)
+            self.profile.write_files(self.files)
             self._start()
         except BaseException:
             self.__exit__(*sys.exc_info())

@@ -1,8 +1,9 @@
 """A stand-in for the backend: the real protocol over real websockets, with drawn discs in place of a model.
 
 Words in the prompt make it behave: "held" waits until the file `gate` lies in the working folder, "cut" breaks the
-connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "die" ends
-the process in the middle of the first try, "memory" fails, "refused" is refused. Copy the folder `standin`, since it
+connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "replaced"
+closes the connection as if a newer one were there, "die" ends the process in the middle of the first try, "memory"
+fails, "refused" is refused. Copy the folder `standin`, since it
 keeps its marks in the working folder.
 """
 
@@ -96,6 +97,8 @@ class Client:
             self.tell(messages.Running(job, Progress(Phase.DENOISING, step, STEPS, step / (STEPS + 1))))
             if entry["cancel"].wait(0.03):
                 break
+            if "replaced" in request.prompt and step == 3:
+                self.connection.close(4001)
             if "die" in request.prompt and step == 3 and not mark.exists():
                 mark.touch()
                 os._exit(9)
@@ -161,6 +164,10 @@ def talk(connection):
                 client.generate(message.job, message.request)
             elif isinstance(message, messages.Cancel) and message.job in client.jobs:
                 client.jobs[message.job]["cancel"].set()
+            elif isinstance(message, messages.CancelAll):
+                (HERE / "cancelled_all").touch()
+                for entry in client.jobs.values():
+                    entry["cancel"].set()
             elif isinstance(message, messages.Acknowledge):
                 client.jobs.pop(message.job, None)
                 with open(HERE / "acknowledged", "a", encoding="utf-8") as log:
