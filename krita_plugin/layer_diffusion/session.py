@@ -111,6 +111,7 @@ class Session:
         """The person said where kept layers go: to this area, of the same size, in this document."""
         job.document, job.pictures, job.area = document, moved(job.pictures, job.area, area), area
         job.stage = Stage.ARRIVED
+        self.notice = None
         self._changed()
 
     def discard(self, job: Job) -> None:

@@ -227,8 +227,9 @@ class Controller(QtCore.QObject):
         while jobs:
             self.session.restore(jobs.pop(0), CLOSED)
         if damaged:
-            text = f"A kept result is damaged and cannot be read: {damaged.pop()}."
-            self.session.report(Notice(text, "Generate it again."))
+            folder = damaged.pop().parent
+            hint = f"Generate it again; the damaged file stays in {folder}."
+            self.session.report(Notice("A kept result is damaged and cannot be read.", hint))
 
     # The panel
 

@@ -146,12 +146,15 @@ def closed(h, d, document, gate):
     h.check("centred in the other document", abs(box(nodes(other)[1])[0] + 20) <= 3, box(nodes(other)[1]))
     h.check("acknowledged after the insertion", len(acknowledged(h)) == known + 1)
     h.check("the offer is gone", not d.find("kept").isVisible())
+    h.check("and so is what was said before", d.error() == "", d.error())
     h.check("and its file", kept_files(h) == [], kept_files(h))
     yield from discarded(h, d, other, gate)
 
 
 def discarded(h, d, document, gate):
     gate.unlink()
+    kept_folder(h).rmdir()
+    kept_folder(h).touch()  # nothing can be written there now
     d.start("held, then not wanted")
     yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
     front = h.new_document(200, 200, "front")
@@ -160,11 +163,16 @@ def discarded(h, d, document, gate):
     document.close()
     gate.touch()
     yield h.until(lambda: d.find("kept").isVisible(), 30, "the kept result")
+    h.check("says that it is not on the disk", "kept only until Krita is closed" in d.error(), d.error())
+    h.check("and what to do", d.error().endswith("Insert it before you close Krita."), d.error())
     yield h.click(d.find("kept_close"))
     yield d.ready()
-    h.check("discarded", kept_files(h) == [] and len(nodes(front)) == 1, kept_files(h))
+    h.check("discarded", not d.find("kept").isVisible() and len(nodes(front)) == 1, names(front))
 
 
 def kept_files(h):
-    folder = Path(h.krita.getAppDataLocation()) / "layer_diffusion" / "kept"
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in kept_folder(h).iterdir())
+
+
+def kept_folder(h):
+    return Path(h.krita.getAppDataLocation()) / "layer_diffusion" / "kept"
