@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-STAGES = (("codec", 30.0), ("unet", 110.0), ("units", 10.0))
+STAGES = (("codec", 30.0), ("unet", 110.0), ("units", 5.0), ("polish", 15.0))
 """Stage and its budget in minutes."""
 
 

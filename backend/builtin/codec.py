@@ -31,6 +31,7 @@ BATCH = 6
 LEARNING_RATE = 1.5e-3
 ALONE = 0.15
 """Share of the training in which the encoders learn the small picture and the decoders learn from what they give."""
+ALPHA_MARGIN = 0.01
 OWN_SHARE = 0.7
 """How often a batch comes from the closed list; else from all icons of the package."""
 
@@ -62,16 +63,41 @@ class Codec(nn.Module):
         std = math.exp(0.5 * shapes.POSTERIOR_LOGVAR)
         return mean + std * OFFSET_GAIN * self.offset(torch.cat([alpha, rgb], 1))
 
-    def decode(self, latent: Tensor, turns: int = 0, mirror: bool = False) -> tuple[Tensor, Tensor]:
-        """Latent → (VAE picture in [-1, 1], (alpha, R, G, B) nominally in [0, 1]).
+    def picture(self, latent: Tensor) -> Tensor:
+        """Latent → the VAE's picture ``[B, 3, H, W]``, nominally in [-1, 1]."""
+        return cast(DecoderOutput, self.vae.decode(cast(torch.FloatTensor, latent))).sample
 
-        With turns (by 90°) or mirror, the decoder is shown picture and latent in that position, as the ensemble does.
+    def alpha_and_colour(self, picture: Tensor, latent: Tensor, turns: int = 0, mirror: bool = False) -> Tensor:
+        """The VAE's picture and its latent → (alpha, R, G, B), nominally in [0, 1].
+
+        With turns (by 90°) or mirror, the decoder is shown both in that position, as the ensemble does.
         """
-        picture = cast(DecoderOutput, self.vae.decode(cast(torch.FloatTensor, latent))).sample
         shown = [((picture + 1) / 2).clamp(0, 1), latent]
         shown = [torch.rot90(x.flip(3) if mirror else x, turns, (2, 3)) for x in shown]
         out = torch.rot90(self.decoder(*shown), -turns, (2, 3))
-        return picture, out.flip(3) if mirror else out
+        return out.flip(3) if mirror else out
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latent → (alpha, R, G, B), nominally in [0, 1]."""
+        return self.alpha_and_colour(self.picture(latent), latent)
+
+
+def orientation() -> tuple[int, bool]:
+    """One of the ensemble's eight positions by chance: quarter turns, mirrored."""
+    turns, mirror = divmod(int(torch.randint(8, ())), 2)
+    return turns, bool(mirror)
+
+
+def over(rgb: Tensor, alpha: Tensor, backdrop: Tensor) -> Tensor:
+    """Straight colour over a backdrop."""
+    return rgb * alpha + backdrop * (1 - alpha)
+
+
+def alpha_loss(got: Tensor, wanted: Tensor) -> Tensor:
+    """L1, but alpha of exactly 0 or 1 must be passed by a margin, so that cutting off leaves just that."""
+    low, high = F.relu(got + ALPHA_MARGIN), F.relu(1 + ALPHA_MARGIN - got)
+    error = torch.where(wanted == 0, low, torch.where(wanted > 0.999, high, (got - wanted).abs()))
+    return error.mean()
 
 
 def augment(images: Tensor) -> Tensor:
@@ -111,25 +137,32 @@ def loss_of(codec: Codec, rgba: Tensor, joint: bool) -> Tensor:
     latent = codec.encode(rgba)
     given = latent if joint else latent.detach()
     noisy = given + 0.03 * given.detach().std() * torch.randn_like(latent)
-    turns, mirror = divmod(int(torch.randint(8, ())), 2)
-    picture, out = codec.decode(noisy, turns, bool(mirror))
+    picture = codec.picture(noisy)
     rgb, alpha = rgba[:, :3], rgba[:, 3:]
     grey = (2 * rgb - 1) * alpha
-    got_alpha, got_rgb = out[:, :1], out[:, 1:]
-    backdrop = torch.rand(len(rgba), 3, 1, 1)
-    seen, wanted = (c * a + backdrop * (1 - a) for c, a in ((got_rgb, got_alpha), (rgb, alpha)))
-    premultiplied, target = got_rgb * alpha, rgb * alpha
     small = F.avg_pool2d(torch.cat([grey, alpha], 1), 8)
     return (
         0.5 * F.l1_loss(picture, grey)
         + F.l1_loss(hue(picture), hue(grey))
-        + 2.0 * F.l1_loss(got_alpha, alpha)
+        + decoder_loss(codec.alpha_and_colour(picture, noisy, *orientation()), rgba)
+        + (0.01 if joint else 5.0) * F.mse_loss(latent, 2 * small)
+    )
+
+
+def decoder_loss(out: Tensor, rgba: Tensor) -> Tensor:
+    """How far (alpha, R, G, B) of the decoder is from padded straight RGBA, as it is seen over a random colour."""
+    rgb, alpha = rgba[:, :3], rgba[:, 3:]
+    got_alpha, got_rgb = out[:, :1], out[:, 1:]
+    backdrop = torch.rand(len(rgba), 3, 1, 1)
+    seen, wanted = over(got_rgb, got_alpha.clamp(0, 1), backdrop), over(rgb, alpha, backdrop)
+    premultiplied, target = got_rgb * alpha, rgb * alpha
+    return (
+        2.5 * alpha_loss(got_alpha, alpha)
         + 2.0 * F.l1_loss(seen, wanted)
-        + F.mse_loss(seen, wanted) * 4
+        + 4.0 * F.mse_loss(seen, wanted)
         + F.l1_loss(premultiplied, target)
         + 2.0 * F.l1_loss(hue(premultiplied), hue(target))
         + 0.1 * F.l1_loss(got_rgb, rgb)
-        + (0.01 if joint else 5.0) * F.mse_loss(latent, 2 * small)
     )
 
 
@@ -137,7 +170,7 @@ def loss_of(codec: Codec, rgba: Tensor, joint: bool) -> Tensor:
 def report(codec: Codec, rgba: Tensor) -> str:
     """PSNR over six colours and alpha error of a round trip."""
     codec.eval()
-    out = codec.decode(codec.encode(rgba))[1].clamp(0, 1)
+    out = codec.decode(codec.encode(rgba)).clamp(0, 1)
     codec.train()
     rgb, alpha = rgba[:, :3], rgba[:, 3:]
     errors = []

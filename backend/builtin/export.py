@@ -1,4 +1,4 @@
-"""Last stage: write the trained networks as the files that the backend loads, in float16.
+"""At the end: write the trained networks as the files that the backend loads, in float16.
 
     python -m backend.builtin.export --work FOLDER [--to backend/builtin/weights]
 
@@ -12,7 +12,6 @@ import json
 import shutil
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTokenizer
@@ -38,9 +37,9 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def export(work: Path, target: Path) -> None:
-    """Write ``codec_white.pt``, ``unet.pt`` and ``sharing.pt`` of the work folder to the target folder."""
+    """Write ``polish.pt``, ``unet.pt`` and ``sharing.pt`` of the work folder to the target folder."""
     codec = Codec()
-    codec.load_state_dict(torch.load(work / "codec_white.pt", weights_only=True)["codec"])
+    codec.load_state_dict(trained(work / "polish.pt"))
     codec.vae.register_to_config(scaling_factor=1.0)
     tokenizer = CLIPTokenizer.from_pretrained(str(work / "tokenizer"))
     painter = Painter(tokenizer)

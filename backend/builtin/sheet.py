@@ -26,7 +26,10 @@ def draw(names: list[str], seed: int) -> list[LayerSet]:
     return [
         generate(
             Request(Operation.OBJECT, "builtin", fill("{article} {}", name), "", SIDE, SIDE, STEPS, CFG, seed, 1),
-            files, lambda _: None, lambda: False, cache,
+            files,
+            lambda _: None,
+            lambda: False,
+            cache,
         )
         for name in names
     ]
