@@ -48,7 +48,8 @@ class Thing:
 def fill(template: str, name: str) -> str:
     """Put a name into a template, with the right article."""
     plural = name.endswith("s") and not name.endswith(("ss", "us"))
-    article = "" if plural else ("an" if name[0] in "aeiou" else "a")
+    vowel = name.startswith(("a", "e", "i", "o", "u", "hour")) and not name.startswith("uni")
+    article = "" if plural else ("an" if vowel else "a")
     return " ".join(template.format(name, article=article).split())
 
 

@@ -32,6 +32,8 @@ def test_list_of_objects_is_closed_and_without_doubles() -> None:
         ("soap bubbles", "soap bubbles"),
         ("dress", "a dress"),
         ("bus", "a bus"),
+        ("unicorn", "a unicorn"),
+        ("hourglass", "an hourglass"),
     ],
 )
 def test_captions_have_the_right_article(name: str, expected: str) -> None:
