@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import LayerSet, Request
@@ -25,6 +26,9 @@ Target = Callable[[Connection], None]
 Outcome = LayerSet | LayerDiffusionError | None
 """How a job ended: its result, its error, or None when it was cancelled."""
 
+PATIENCE = 30.0
+"""Seconds after which a worker that does not stop a cancelled job is killed, so that the next one need not wait."""
+
 log = logging.getLogger(__name__)
 
 
@@ -32,7 +36,8 @@ class Supervisor:
     """At most one worker process with at most one job. Used from the event loop only.
 
     `on_progress(running)` and `on_outcome(job, outcome)` are called in the event loop; every `run` is followed by
-    exactly one `on_outcome`, with `worker_died` when the process ended without saying more.
+    exactly one `on_outcome`, with `worker_died` when the process ended without saying more. A process that was there
+    before the job and ends without a word about it may have been dead already: a new one gets the job once more.
     """
 
     def __init__(
@@ -43,6 +48,8 @@ class Supervisor:
         self._on_outcome = on_outcome
         self._process: _Process | None = None
         self._job: str | None = None
+        self._again: Generate | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     @property
     def busy(self) -> bool:
@@ -61,24 +68,34 @@ class Supervisor:
 
     def run(self, job: str, request: Request) -> None:
         """Give the worker a job; only when it is not busy."""
-        self.warm()
-        assert self._process is not None and self._job is None
+        assert self._job is None
+        message = Generate(job, request)
         self._job = job
-        self._process.send(Generate(job, request))
+        self._again = message if self._process is not None else None
+        self._give(message)
 
     def cancel(self, job: str) -> None:
-        """Ask the worker to stop this job; its outcome follows as of any other."""
+        """Ask the worker to stop this job, and kill it if it does not; the outcome follows as of any other job."""
+        self._again = None
         if self._process is not None:
             self._process.send(Cancel(job))
+            self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._process.kill)
 
     async def stop(self) -> None:
         """End the worker process and wait for its end."""
+        self._again = None
         if self._process is not None:
             await self._process.stop()
+
+    def _give(self, message: Generate) -> None:
+        self.warm()
+        assert self._process is not None
+        self._process.send(message)
 
     def _received(self, message: Running | Done | Failed | Cancelled, layer_set: LayerSet | None) -> None:
         if message.job != self._job:
             return
+        self._again = None
         if isinstance(message, Running):
             self._on_progress(message)
         else:
@@ -88,12 +105,18 @@ class Supervisor:
         if self._process is not None:
             self._process.dispose()
             self._process = None
-        if self._job is not None:
+        if self._again is not None:
+            again, self._again = self._again, None
+            self._give(again)
+        elif self._job is not None:
             self._finish(LayerDiffusionError(ErrorCode.WORKER_DIED, description))
 
     def _finish(self, outcome: Outcome) -> None:
         assert self._job is not None
         job, self._job = self._job, None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         self._on_outcome(job, outcome)
 
 
@@ -107,58 +130,73 @@ class _Process:
         on_end: Callable[[str], None],
     ) -> None:
         # Spawn, not fork: a fork of a process with threads may hang, and the worker must not hold the server's sockets.
-        context = multiprocessing.get_context("spawn")
-        self._pipe, child = context.Pipe()
-        self._process = context.Process(target=target, args=(child,), name="worker", daemon=True)
+        self._context = multiprocessing.get_context("spawn")
+        self._target = target
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._on_end = on_end
         self._writer = ThreadPoolExecutor(1, "worker-writer")
-        self._reader = threading.Thread(target=self._read, name="worker-reader", daemon=True)
-        self._writer.submit(self._start, child)
+        self._reader: threading.Thread | None = None
+        self._writer.submit(self._start)
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid
+        return self._process.pid if self._process else None
 
     def send(self, message: Generate | Cancel) -> None:
         self._writer.submit(self._send, build(message).encode())
 
     async def stop(self) -> None:
         """Kill the process and wait for its end."""
-        await self._loop.run_in_executor(self._writer, self._kill)
+        await self._loop.run_in_executor(self._writer, self._stop)
+
+    def kill(self) -> None:
+        """Kill the process if it has been started; its end is told as any other."""
+        if self._process is not None and self._process.pid is not None:
+            self._process.kill()
 
     def dispose(self) -> None:
         """Let go of the threads, once the process has ended."""
         self._writer.shutdown(wait=False)
 
-    def _start(self, child: Connection) -> None:
+    def _start(self) -> None:
         try:
-            self._process.start()
-        except OSError as error:
-            self._call(self._on_end, f"The process that generates images could not be started: {error.strerror}.")
+            self._pipe, child = self._context.Pipe()
+            # The worker's end must be open nowhere else, or its death would not be seen as the end of the pipe.
+            with child:
+                self._process = self._context.Process(target=self._target, args=(child,), name="worker", daemon=True)
+                self._process.start()
+        except Exception as error:
+            log.exception("The worker process could not be started")
+            if self._pipe is not None:
+                self._pipe.close()
+            reason = error.strerror if isinstance(error, OSError) else error
+            self._call(self._on_end, f"The process that generates images could not be started: {reason}.")
             return
-        # The worker's end must be open nowhere else, or its death would not be seen as the end of the pipe.
-        child.close()
+        self._reader = threading.Thread(target=self._read, args=(self._process, self._pipe), name="worker-reader")
+        self._reader.daemon = True
         self._reader.start()
 
     def _send(self, data: bytes) -> None:
-        # A worker that is gone is noticed by the reader.
+        # A worker that is gone is noticed by the reader, one that could not be started was told of.
         with contextlib.suppress(OSError):
-            self._pipe.send_bytes(data)
+            if self._pipe is not None:
+                self._pipe.send_bytes(data)
 
-    def _kill(self) -> None:
-        if self._process.pid is not None:
-            self._process.kill()
+    def _stop(self) -> None:
+        self.kill()
+        if self._reader is not None:
             self._reader.join()
 
-    def _read(self) -> None:
+    def _read(self, process: BaseProcess, pipe: Connection) -> None:
         try:
             while True:
-                message = parse(self._pipe.recv_bytes().decode())
+                message = parse(pipe.recv_bytes().decode())
                 layer_set = None
                 if isinstance(message, Done):
-                    images = [self._pipe.recv_bytes() for _ in range(message.images)]
+                    images = [pipe.recv_bytes() for _ in range(message.images)]
                     layer_set = message.layer_set.with_pixels(images)
                 if not isinstance(message, Running | Done | Failed | Cancelled):
                     fail(ErrorCode.BAD_MESSAGE)
@@ -167,10 +205,11 @@ class _Process:
             pass
         except Exception:
             log.exception("The worker sent something unreadable and is ended")
-            self._process.kill()
-        self._process.join()
-        self._pipe.close()
-        code = self._process.exitcode or 0
+            process.kill()
+        process.join()
+        # In the thread that writes, which might otherwise write to whatever is given the same descriptor next.
+        self._writer.submit(pipe.close)
+        code = process.exitcode or 0
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
         log.info("The worker process ended (%s)", reason)
         self._call(self._on_end, f"The process that generates images ended in the middle of the job ({reason}).")

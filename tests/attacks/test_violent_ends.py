@@ -8,9 +8,10 @@ import socket
 
 import pytest
 
+from backend.server import supervisor
 from protocol.errors import ErrorCode
 from protocol.images import Image
-from protocol.messages import Acknowledge, Cancel, Cancelled, Done, Failed, Hello, Running, State, build
+from protocol.messages import Acknowledge, Cancel, Cancelled, Done, Failed, Hello, Running, Started, State, build
 from tests.server import fake_worker
 from tests.server.harness import TIMEOUT, Backend, new_id, request
 
@@ -74,19 +75,38 @@ def test_a_worker_killed_in_the_middle_of_a_job(own_backend: Backend) -> None:
         assert result.made_with["worker"] == str(own_backend.worker_pid) != str(first)
 
 
-def test_a_worker_killed_while_it_idles_is_replaced(own_backend: Backend) -> None:
+def test_a_worker_that_died_while_it_idled_costs_no_job(own_backend: Backend) -> None:
     with own_backend.client() as client:
         first = client.result(client.generate()).made_with["worker"]
-        os.kill(int(first), signal.SIGKILL)
-        # The next job may still meet the dying worker; then it fails with the right reason and the one after works.
+        # Stopped, it can neither take the job nor seem dead, which is how a worker looks that dies at this moment.
+        os.kill(int(first), signal.SIGSTOP)
         job = client.generate()
+        client.until(Started, job)
+        os.kill(int(first), signal.SIGKILL)
         while not isinstance(message := client.receive(), Done | Failed):
             pass
-        if isinstance(message, Failed):
-            assert (message.job, message.error.code) == (job, ErrorCode.WORKER_DIED)
-            job = client.generate()
-            message = client.until(Done, job)
-        assert message.layer_set.made_with["worker"] != first
+        assert isinstance(message, Done) and message.layer_set.made_with["worker"] != first
+
+
+def test_a_job_that_ends_every_worker_is_given_up(own_backend: Backend) -> None:
+    with own_backend.client() as client:
+        client.result(client.generate())
+        job, following = client.generate("vanish"), client.generate(seed=2)
+        failed = client.until(Failed)
+        assert (failed.job, failed.error.code) == (job, ErrorCode.WORKER_DIED)
+        assert "exit code 4" in failed.error.message
+        assert client.result(following).request.seed == 2
+
+
+def test_a_worker_that_does_not_stop_is_killed(own_backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "PATIENCE", 0)
+    with own_backend.client() as client:
+        job = client.generate("deaf")
+        client.until(Running, job)
+        following = client.generate(seed=3)
+        client.send(Cancel(job))
+        assert client.until(Cancelled).job == job
+        assert client.result(following).request.seed == 3
 
 
 def test_a_cancelled_job_whose_worker_dies_stays_cancelled(own_backend: Backend) -> None:
@@ -104,9 +124,14 @@ def test_a_cancelled_job_whose_worker_dies_stays_cancelled(own_backend: Backend)
         assert [status.state for status in client.welcome.jobs] == [State.CANCELLED, State.DONE]
 
 
-def test_a_worker_that_cannot_be_started_fails_the_job(own_backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [OSError(12, "Cannot allocate memory"), RuntimeError("Cannot allocate memory")], ids=["system", "Python"]
+)
+def test_a_worker_that_cannot_be_started_fails_the_job(
+    own_backend: Backend, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def no_process(*_: object) -> None:
-        raise OSError(12, "Cannot allocate memory")
+        raise error
 
     monkeypatch.setattr("multiprocessing.context.SpawnProcess._Popen", no_process)
     with own_backend.client() as client:

@@ -42,11 +42,15 @@ def main(connection: Connection) -> None:
 
 def _answer(connection: Connection, job: str, request: Request) -> None:
     word, _, rest = request.prompt.partition(" ")
+    if word == "vanish":
+        os._exit(4)
     _progress(connection, job, 0.25)
     if word == "wait":
         while parse(connection.recv_bytes().decode()) != Cancel(job):
             pass
         _send(connection, Cancelled(job))
+    elif word == "deaf":
+        signal.pause()
     elif word == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     elif word == "exit":
