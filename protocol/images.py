@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .errors import ErrorCode, fail
-from .limits import CHUNK, MAX_LAYERS, MAX_PIXELS, MAX_SIDE
+from .limits import CHUNK, MAX_LAYERS, MAX_SIDE
 
 MAGIC = b"LDI1"
 HEADER = struct.Struct("<4s16sHHIIII")
@@ -88,7 +88,7 @@ class Assembler:
 
 
 def _check_size(index: int, width: int, height: int, total: int) -> None:
-    if not (index < MAX_LAYERS and 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS):
+    if not (index < MAX_LAYERS and 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         fail(ErrorCode.TOO_LARGE, f"An image {index} of {width} x {height} pixels is outside the limits.")
     if total != width * height * 4:
         fail(ErrorCode.BAD_MESSAGE, f"{width} x {height} pixels have {width * height * 4} bytes, not {total}.")

@@ -19,7 +19,6 @@ from .limits import (
     MAX_NAME,
     MAX_NOTE,
     MAX_OBJECTS,
-    MAX_PIXELS,
     MAX_PROMPT,
     MAX_SEED,
     MAX_SIDE,
@@ -126,8 +125,6 @@ class Request:
         _number("The CFG scale", self.cfg, 0, MAX_CFG)
         _integer("The seed", self.seed, 0, MAX_SEED)
         _integer("The batch", self.batch, 1, MAX_BATCH)
-        if self.width * self.height > MAX_PIXELS:
-            fail(ErrorCode.INVALID_REQUEST, f"An image has at most {MAX_PIXELS} pixels.", "Use a smaller size.")
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ MIN_SIDE = 64
 """Shortest side of a request, in pixels."""
 MAX_SIDE = 2048
 """Longest side of a request, a layer or an image, in pixels."""
-MAX_PIXELS = 2048 * 2048
-"""Most pixels of one image."""
 MAX_PROMPT = 4000
 """Longest prompt or negative prompt, in characters."""
 MAX_STEPS = 150
@@ -31,6 +29,10 @@ MAX_QUEUE = 64
 """Most jobs the server holds for one client, waiting, running or not yet acknowledged."""
 MAX_HELD = 2 * 1024**3
 """Most bytes of pixels the server promises to hold for one client."""
+MAX_JOBS_ALL = 1024
+"""Most jobs the server holds for all clients together."""
+MAX_HELD_ALL = 4 * 1024**3
+"""Most bytes of pixels the server promises to hold for all clients together."""
 
 CHUNK = 1024**2
 """Most bytes of pixels in one binary message."""

@@ -11,6 +11,9 @@ from protocol.errors import ErrorCode, LayerDiffusionError, fail
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
+DEFAULT_PORT = 80
+"""Clients leave this port out of `Host`."""
+
 STATUS = {
     ErrorCode.FORBIDDEN_HOST: HTTPStatus.MISDIRECTED_REQUEST,
     ErrorCode.FORBIDDEN_ORIGIN: HTTPStatus.FORBIDDEN,
@@ -23,7 +26,8 @@ STATUS = {
 def allowed_hosts(host: str, port: int) -> frozenset[str]:
     """Return the `Host` headers the server answers to, lower case: the loopback names and `host`, with the port."""
     bracketed = f"[{host}]" if ":" in host else host
-    return frozenset(f"{name}:{port}".lower() for name in (*LOOPBACK, bracketed))
+    suffixes = (f":{port}", "") if port == DEFAULT_PORT else (f":{port}",)
+    return frozenset(f"{name}{suffix}".lower() for name in (*LOOPBACK, bracketed) for suffix in suffixes)
 
 
 def check(path: str, headers: Headers, token: str, hosts: frozenset[str]) -> LayerDiffusionError | None:

@@ -45,7 +45,10 @@ def token_file(path: Path | None = None) -> Iterator[tuple[str, Path]]:
     try:
         yield token, path
     finally:
-        path.unlink(missing_ok=True)
+        # A server that was started meanwhile with the same file has its own token in it.
+        with contextlib.suppress(OSError):
+            if path.read_text("ascii") == token:
+                path.unlink()
 
 
 def _write(path: Path, token: str, own_folder: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
@@ -40,6 +41,8 @@ REPLACED = 4001
 
 ListInstalled = Callable[[], Sequence[ModelInfo]]
 FindInstalled = Callable[[str], ModelInfo]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -127,11 +130,13 @@ class Hub:
         if self._stopping:
             fail(ErrorCode.CANCELLED_BY_SHUTDOWN)
         if self.jobs.existing(client, job_id, request) is None:
-            model = await asyncio.to_thread(self._find_installed, request.model)
+            model = await _ask(self._find_installed, request.model)
             if request.operation not in model.operations:
                 fail(ErrorCode.UNSUPPORTED_OPERATION, f"{model.name} cannot do {request.operation.value!r}.")
         # Looked for again: while the model was looked for another connection of this client may have sent the same.
-        job = self.jobs.existing(client, job_id, request) or self.jobs.submit(client, job_id, request)
+        job = self.jobs.existing(client, job_id, request)
+        if job is None:
+            job = self.jobs.submit(client, job_id, request, self._clients.keys())
         self._send_state(job)
         self._advance()
 
@@ -195,12 +200,15 @@ class Hub:
             outbox.send(message)
 
     async def _models(self) -> tuple[ModelInfo, ...]:
-        try:
-            return tuple(await asyncio.to_thread(self._list_installed))[:MAX_MODELS]
-        except LayerDiffusionError:
-            raise
-        except Exception as error:
-            log.exception("The installed models could not be listed")
-            raise LayerDiffusionError(
-                ErrorCode.INTERNAL, f"The installed models could not be listed: {error}."
-            ) from error
+        return tuple(await _ask(self._list_installed))[:MAX_MODELS]
+
+
+async def _ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that reads model files, in a thread; whatever goes wrong is a `LayerDiffusionError`."""
+    try:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    except LayerDiffusionError:
+        raise
+    except Exception as error:
+        log.exception("The installed models could not be read")
+        raise LayerDiffusionError(ErrorCode.INTERNAL, f"The installed models could not be read: {error}.") from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import LayerSet, Progress, Request
-from protocol.limits import MAX_HELD, MAX_QUEUE
+from protocol.limits import MAX_HELD, MAX_HELD_ALL, MAX_JOBS_ALL, MAX_QUEUE
 from protocol.messages import JobStatus, State
 
 FINAL = (State.DONE, State.FAILED, State.CANCELLED)
@@ -72,8 +73,12 @@ class Jobs:
             fail(ErrorCode.DUPLICATE_JOB)
         return job
 
-    def submit(self, client: str, job_id: str, request: Request) -> Job:
-        """Append a new job to the queue. Raises `queue_full`."""
+    def submit(self, client: str, job_id: str, request: Request, present: Collection[str]) -> Job:
+        """Append a new job to the queue. Raises `queue_full`.
+
+        Only where the limits for all clients together leave no other way, final states of clients that are not
+        `present` are forgotten, the oldest jobs' first.
+        """
         job = Job(job_id, client, request)
         held = self.of(client)
         if len(held) >= MAX_QUEUE:
@@ -86,10 +91,27 @@ class Jobs:
                 ErrorCode.QUEUE_FULL,
                 f"The images of this client's jobs would need more than {MAX_HELD // 1024**3} GiB.",
             )
+        self._make_room(job.promised, present)
         self._jobs[client, job_id] = job
         self._queue.append(job)
         self.renumber()
         return job
+
+    def _make_room(self, promised: int, present: Collection[str]) -> None:
+        too_many = len(self._jobs) + 1 - MAX_JOBS_ALL
+        too_much = sum(job.promised for job in self._jobs.values()) + promised - MAX_HELD_ALL
+        forgotten = []
+        for key, job in self._jobs.items():
+            if too_many <= 0 and too_much <= 0:
+                break
+            if job.final and job.client not in present:
+                forgotten.append(key)
+                too_many -= 1
+                too_much -= job.promised
+        if too_many > 0 or too_much > 0:
+            fail(ErrorCode.QUEUE_FULL, "The backend holds as many jobs and images of all its clients as it can.")
+        for key in forgotten:
+            del self._jobs[key]
 
     def take(self) -> Job | None:
         """Make the first waiting job the running one and return it; None when nothing waits."""

@@ -14,7 +14,7 @@ from protocol.job import LayerSet
 from protocol.messages import Done, FromServer, build
 
 BACKLOG = 1000
-"""Texts that may wait before nothing more is read from a client that does not read either."""
+"""Texts and results that may wait before nothing more is read from a client that does not read either."""
 
 
 class Outbox:
@@ -39,8 +39,8 @@ class Outbox:
         self._wake.set()
 
     async def room(self, most: int = BACKLOG) -> None:
-        """Wait until at most `most` texts are waiting, or nothing is sent any more."""
-        while len(self._texts) > most and not self._ended:
+        """Wait until at most `most` texts and results are waiting, or nothing is sent any more."""
+        while len(self._texts) + len(self._results) > most and not self._ended:
             self._sent.clear()
             await self._sent.wait()
 
@@ -67,6 +67,7 @@ class Outbox:
             await self._websocket.send(part)
         else:
             self._results.popleft()
+            self._sent.set()
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connection; what was not sent is not sent."""

@@ -65,8 +65,9 @@ def test_foreign_host(backend: Backend, host: str) -> None:
 
 
 def test_loopback_names_and_the_configured_host_are_allowed() -> None:
-    assert allowed_hosts("Studio.local", 80) == {"127.0.0.1:80", "localhost:80", "[::1]:80", "studio.local:80"}
-    assert "[fe80::1]:80" in allowed_hosts("fe80::1", 80)
+    assert allowed_hosts("Studio.local", 81) == {"127.0.0.1:81", "localhost:81", "[::1]:81", "studio.local:81"}
+    assert "[fe80::1]:81" in allowed_hosts("fe80::1", 81)
+    assert {"127.0.0.1", "127.0.0.1:80", "studio.local"} <= allowed_hosts("studio.local", 80)
 
 
 def test_another_path(backend: Backend) -> None:

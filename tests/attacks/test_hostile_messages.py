@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from backend.server import app
 from protocol.errors import ErrorCode
 from protocol.images import HEADER, MAGIC, MAX_FRAME, frames
 from protocol.limits import MAX_PROMPT, MAX_QUEUE, MAX_TEXT
@@ -264,6 +265,16 @@ def test_first_messages_that_are_refused(backend: Backend, first: str | bytes, c
         websocket.send(first)
         refused = parse(str(websocket.recv(TIMEOUT)))
         assert isinstance(refused, Refused) and refused.error.code is code
+        with pytest.raises(ConnectionClosed):
+            websocket.recv(TIMEOUT)
+        assert websocket.close_code == 1008
+
+
+def test_a_greeting_that_does_not_come(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "GREETING_TIMEOUT", 0)
+    with backend.connect() as websocket:
+        refused = parse(str(websocket.recv(TIMEOUT)))
+        assert isinstance(refused, Refused) and "greet" in refused.error.message
         with pytest.raises(ConnectionClosed):
             websocket.recv(TIMEOUT)
         assert websocket.close_code == 1008

@@ -91,7 +91,7 @@ class Backend:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._hub = Hub(self._target, lambda: self.models, self._find)
+        self._hub = Hub(self._target, lambda: tuple(self.models), self._find)
         async with app.listening(self._hub, "127.0.0.1", 0, TOKEN) as self.port:
             self._ready.set()
             await self._stop.wait()

@@ -210,6 +210,8 @@ def test_a_listing_that_fails_is_told_and_the_connection_stays(own_backend: Back
         own_backend.models = None  # type: ignore[assignment]  # makes the listing raise
         client.send(ListModels())
         assert client.expect(Refused).error.code is ErrorCode.INTERNAL
+        job = client.generate()
+        assert client.expect(Refused).job == job
         own_backend.models = [MODEL]
         client.send(ListModels())
         assert client.expect(Models).models == (MODEL,)

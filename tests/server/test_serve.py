@@ -76,6 +76,17 @@ def test_a_token_file_left_behind_is_replaced_with_its_mode(start: Any, tmp_path
     assert target.read_text() == "not ours"
 
 
+def test_the_token_of_a_later_server_in_the_same_file_stays(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    first = start("--state-file", str(path))
+    first.line()
+    ready = start("--state-file", str(path)).line()
+    first.process.send_signal(signal.SIGTERM)
+    assert first.end()[0] == 0
+    with client_of(ready) as client:
+        assert client.welcome.version == VERSION
+
+
 def test_it_stops_when_stdin_closes(start: Any) -> None:
     server = start("--parent", str(os.getpid()))
     file = Path(server.line()["token_file"])
