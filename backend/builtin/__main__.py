@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from backend.builtin.dataset import REGISTRY
+
 STAGES = (("codec", 30.0), ("unet", 110.0), ("units", 5.0), ("polish", 15.0))
 """Stage and its budget in minutes."""
 
@@ -21,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for the data and the training states")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on every stage's minutes")
-    parser.add_argument("--registry", default="https://registry.npmjs.org", help="npm registry that has the icons")
+    parser.add_argument("--registry", default=REGISTRY, help="npm registry that has the icons")
     options = parser.parse_args()
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(min(os.cpu_count() or 1, 4))]
     commands = [

@@ -8,7 +8,6 @@ latents lose hue), and the plain VAE picture over grey.
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 
 from backend.builtin import shapes
 from backend.builtin.dataset import fetch, pictures, things
-from backend.builtin.loop import join, run, wait_for_all
+from backend.builtin.loop import join, options, run, wait_for_all
 from backend.engine.transparency_nets import OffsetEncoder, TransparentDecoder
 
 OFFSET_GAIN = 300.0
@@ -210,9 +209,5 @@ def train(work: Path, minutes: float, registry: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=40)
-    parser.add_argument("--registry", default="https://registry.npmjs.org")
-    options = parser.parse_args()
-    train(options.work, options.minutes, options.registry)
+    chosen = options(__doc__, 40)
+    train(chosen.work, chosen.minutes, chosen.registry)

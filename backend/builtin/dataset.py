@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+REGISTRY = "https://registry.npmjs.org"
 PACKAGE = "@lobehub/fluent-emoji-3d"
 VERSION = "1.1.0"
 SHA256 = "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58"
@@ -59,7 +60,7 @@ def things() -> list[Thing]:
     return [Thing(e["code"], (e["name"], *e.get("synonyms", ()))) for e in entries]
 
 
-def fetch(folder: Path, registry: str = "https://registry.npmjs.org") -> Path:
+def fetch(folder: Path, registry: str = REGISTRY) -> Path:
     """Download the icon package once and return the tar file; a wrong hash is an error and leaves nothing."""
     target = folder / f"fluent-emoji-3d-{VERSION}.tgz"
     if not target.exists():

@@ -8,6 +8,7 @@ once a step.
 
 from __future__ import annotations
 
+import argparse
 import copy
 import os
 import random
@@ -18,6 +19,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from backend.builtin.dataset import REGISTRY
 
 WARMUP_STEPS = 100
 DECAY_FROM = 0.5
@@ -185,3 +188,12 @@ def run(
             )
             if report is not None:
                 print(report(shadow), flush=True)
+
+
+def options(description: str | None, minutes: float) -> argparse.Namespace:
+    """The command line of a stage: ``work``, ``minutes`` and ``registry``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--work", type=Path, required=True, help="folder for the data and the training states")
+    parser.add_argument("--minutes", type=float, default=minutes, help="budget of all starts together")
+    parser.add_argument("--registry", default=REGISTRY, help="npm registry that has the icons")
+    return parser.parse_args()

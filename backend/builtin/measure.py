@@ -13,7 +13,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from safetensors.torch import load_file
 
 from backend.builtin.codec import Codec, report
-from backend.builtin.dataset import fetch, pictures, things
+from backend.builtin.dataset import REGISTRY, fetch, pictures, things
 from backend.builtin.export import DECODER, ENCODER, WEIGHTS
 
 
@@ -30,7 +30,7 @@ def shipped() -> Codec:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--registry", default="https://registry.npmjs.org")
+    parser.add_argument("--registry", default=REGISTRY)
     options = parser.parse_args()
     archive = fetch(options.work, options.registry)
     print(report(shipped(), pictures(archive, [thing.code for thing in things()]).float() / 255))

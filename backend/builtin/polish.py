@@ -8,7 +8,6 @@ and nothing but what a person sees counts.
 
 from __future__ import annotations
 
-import argparse
 import random
 from pathlib import Path
 from typing import cast
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from backend.builtin.codec import BATCH, Codec, augment, decoder_loss, orientation, report
 from backend.builtin.dataset import fetch, pictures, things
-from backend.builtin.loop import join, run
+from backend.builtin.loop import join, options, run
 
 LEARNING_RATE = 7e-4
 LATENT_NOISE = 0.06
@@ -52,9 +51,5 @@ def train(work: Path, minutes: float, registry: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--registry", default="https://registry.npmjs.org")
-    options = parser.parse_args()
-    train(options.work, options.minutes, options.registry)
+    chosen = options(__doc__, 8)
+    train(chosen.work, chosen.minutes, chosen.registry)

@@ -10,7 +10,6 @@ plain epsilon loss hardly sees a wrong picture.
 
 from __future__ import annotations
 
-import argparse
 import random
 from pathlib import Path
 from typing import cast
@@ -26,7 +25,7 @@ from backend.builtin.captions import Captions
 from backend.builtin.codec import Codec
 from backend.builtin.dataset import fetch, pictures, things
 from backend.builtin.latents import cache, whiten
-from backend.builtin.loop import join, run, save_atomically, trained, wait_for_all
+from backend.builtin.loop import join, options, run, save_atomically, trained, wait_for_all
 from backend.builtin.vocabulary import train_vocabulary
 
 BATCH = 24
@@ -132,9 +131,5 @@ def train(work: Path, minutes: float, registry: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=80)
-    parser.add_argument("--registry", default="https://registry.npmjs.org")
-    options = parser.parse_args()
-    train(options.work, options.minutes, options.registry)
+    chosen = options(__doc__, 80)
+    train(chosen.work, chosen.minutes, chosen.registry)

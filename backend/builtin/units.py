@@ -7,13 +7,12 @@ What comes out has the key grammar of the released ``layer_sd15_transparent_attn
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
 
 from backend.builtin import shapes
-from backend.builtin.loop import join, run, trained
+from backend.builtin.loop import join, options, run, trained
 from backend.builtin.unet import Material, Painter, loss_of, schedule
 from backend.engine.sharing import SharingLayers, attach
 
@@ -41,9 +40,5 @@ def train(work: Path, minutes: float, registry: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--registry", default="https://registry.npmjs.org")
-    options = parser.parse_args()
-    train(options.work, options.minutes, options.registry)
+    chosen = options(__doc__, 8)
+    train(chosen.work, chosen.minutes, chosen.registry)
