@@ -12,9 +12,9 @@ from backend.models import ModelFiles
 from backend.models.families import COMPONENTS, component_file
 from protocol.errors import ErrorCode, fail
 
-from .checkpoints import BaseModel, load_base, load_decoder, load_layers
+from .checkpoints import BaseModel, load_base, load_decoder, load_layers, wrong_contents
 from .device import Device
-from .sharing import SharingLayers
+from .sharing import attach
 from .transparency_nets import TransparentDecoder
 
 Stamp = tuple[str, int, int]
@@ -29,14 +29,12 @@ class Model:
     """Everything a job needs, loaded.
 
     Attributes:
-        base: the base model.
-        layers: the sharing units, not attached.
+        base: the base model, the sharing units attached to its UNet.
         decoder: the transparent decoder.
         device: where they are.
     """
 
     base: BaseModel
-    layers: SharingLayers
     decoder: TransparentDecoder
     device: Device
 
@@ -64,9 +62,12 @@ class Cache:
             base = load_base(files.base, device, before_part)
             before_part(3)
             layers = load_layers(files.layers[mode], base.unet, device.place)
+            # Here and not for each job: multiplied out, the full-size units take seconds on a CPU.
+            with wrong_contents(files.layers[mode].name):
+                attach(base.unet, layers, merge=True)
             before_part(4)
             decoder = load_decoder(files.decoder, device.place, device.decoder)
-            self._key, self._model = key, Model(base, layers, decoder, device)
+            self._key, self._model = key, Model(base, decoder, device)
         return self._model
 
 

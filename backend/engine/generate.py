@@ -21,7 +21,6 @@ from .cache import PARTS, Cache, Model, base_files, sha256
 from .device import choose, memory_errors
 from .noise import gaussian
 from .sampling import dpmpp_2m, guided_denoiser, karras_sigmas
-from .sharing import attach
 from .sizes import LATENT_CELL, Working, to_request, working_size
 
 MODES = {Operation.OBJECT: "transparent_attn"}
@@ -119,14 +118,13 @@ def _denoise(
     group = max(1, GROUP_PIXELS // (working.width * working.height))
     starts = range(0, len(seeds), group)
     done: list[Tensor] = []
-    with attach(unet, model.layers, merge=True):
-        contexts = [positive] if request.cfg == 1 else [negative, positive]
-        denoise = guided_denoiser(predictor(unet, contexts), request.cfg)
-        for number, start in enumerate(starts):
-            noise = torch.stack([gaussian(seed, shape) for seed in seeds[start:start + group]]).to(place)
-            done.append(dpmpp_2m(denoise, noise * sigmas[0], sigmas, lambda step, n=number: way.at(
-                Phase.DENOISING, n * request.steps + step, len(starts) * request.steps
-            )))
+    contexts = [positive] if request.cfg == 1 else [negative, positive]
+    denoise = guided_denoiser(predictor(unet, contexts), request.cfg)
+    for number, start in enumerate(starts):
+        noise = torch.stack([gaussian(seed, shape) for seed in seeds[start:start + group]]).to(place)
+        done.append(dpmpp_2m(denoise, noise * sigmas[0], sigmas, lambda step, n=number: way.at(
+            Phase.DENOISING, n * request.steps + step, len(starts) * request.steps
+        )))
     return _finite(torch.cat(done), model, "denoising")
 
 

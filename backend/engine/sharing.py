@@ -154,8 +154,12 @@ class Merged:
             self.norm_weight, self.norm_bias = (p.to(like) for p in (self.norm.weight, self.norm.bias))
             first = _affine(unit.temporal_i, like)
             last = _affine(unit.temporal_o, like)
-            q, k, v = (_after(_affine(m, like), first) for m in (unit.temporal_q, unit.temporal_k, unit.temporal_v))
-            chain = [_after(last, v)] if unit.frames == 1 else [q, k, v, last]
+            v = _after(_affine(unit.temporal_v, like), first)
+            if unit.frames == 1:
+                chain = [_after(last, v)]
+            else:
+                q, k = (_after(_affine(m, like), first) for m in (unit.temporal_q, unit.temporal_k))
+                chain = [q, k, v, last]
             self.chain = [(w.to(like.dtype), b.to(like.dtype)) for w, b in chain]
 
     def project(self, name: str, frame: int, x: Tensor) -> Tensor:

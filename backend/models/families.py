@@ -71,7 +71,7 @@ def describe_file(header: Mapping[str, TensorInfo]) -> str:
 def describe_folder(folder: Path) -> str:
     """What a diffusers folder is: ``"sd15"`` or, for people, the kind that it is instead."""
     unet = read_config(folder / "unet")
-    if "text_encoder_2" in {child.name for child in folder.iterdir()} or unet.get("addition_embed_type"):
+    if (folder / "text_encoder_2").is_dir() or unet.get("addition_embed_type"):
         return "an SDXL model"
     if unet.get("use_linear_projection"):
         return "a Stable Diffusion 2 model"

@@ -111,11 +111,20 @@ def _bases() -> dict[str, Path]:
     bases = {}
     if (BUILTIN_FOLDER / "weights" / "model").is_dir():
         bases[BUILTIN] = BUILTIN_FOLDER / "weights" / "model"
-    checkpoints = folder() / "checkpoints"
-    for path in sorted(checkpoints.iterdir()) if checkpoints.is_dir() else []:
-        if (path / "unet" / "config.json").is_file() or (path.is_file() and path.suffix.lower() in SUFFIXES):
+    for path in _entries(folder() / "checkpoints"):
+        # os.path asks no more than a yes or no: what cannot be looked into must not hide the other models.
+        if os.path.isfile(path / "unet" / "config.json") or (
+            path.suffix.lower() in SUFFIXES and os.path.isfile(path)
+        ):
             bases[path.name if _name(path) in bases else _name(path)] = path
     return bases
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _name(path: Path) -> str:

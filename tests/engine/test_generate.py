@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.engine import generate as engine
+from backend.engine import sharing
 from backend.engine.cache import Cache
 from backend.engine.device import Device
 from backend.engine.generate import Cancelled, generate, layer_name
@@ -148,9 +149,12 @@ def test_a_loaded_model_is_kept_until_its_file_changes(tmp_path, monkeypatch):
     from backend.engine import cache as module
     load = module.load_base
     monkeypatch.setattr(module, "load_base", lambda *a: loads.append(1) or load(*a))
+    multiply = sharing.Merged
+    products: list[int] = []
+    monkeypatch.setattr(sharing, "Merged", lambda *a: products.append(1) or multiply(*a))
     run(own, cache)
     run(own, cache, seed=1)
-    assert len(loads) == 1
+    assert len(loads) == 1 and len(products) == 32
     changed = {k: v * 1.5 for k, v in load_file(own.decoder).items()}
     save_file(changed, own.decoder)
     run(own, cache)

@@ -90,6 +90,29 @@ def test_unusable_files_are_not_listed_and_say_why(models):
     refused("notes", ErrorCode.UNKNOWN_MODEL)
 
 
+def test_a_place_that_cannot_be_looked_into_hides_no_other_model(models, monkeypatch):
+    closed, real = models / "checkpoints" / "closed", Path.stat
+    closed.mkdir()
+    (models / "checkpoints" / "loop.safetensors").symlink_to("loop.safetensors")
+
+    def stat(path, **options):
+        if closed in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert [model.id for model in installed()] == ["painter", "sketcher"]
+
+
+def test_a_models_folder_that_cannot_be_read_is_an_empty_one(models, monkeypatch):
+    def denied(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    assert installed() == []
+    refused("painter", ErrorCode.UNKNOWN_MODEL)
+
+
 def test_a_file_and_a_folder_of_one_name_are_both_there(models):
     shutil.copytree(models / "checkpoints" / "sketcher", models / "checkpoints" / "painter")
     assert {model.id for model in installed()} == {"painter", "painter.safetensors", "sketcher"}
