@@ -25,7 +25,7 @@ from protocol.errors import ErrorCode, fail
 CHUNK = 75
 """Tokens of a prompt that one pass of the text encoder reads, between begin and end."""
 COMMA_BACKTRACK = 20
-"""A chunk that is full is broken after its last comma, if that is at most so many tokens back."""
+"""A chunk that is full is broken after its last comma, if that is among so many tokens at its end."""
 EMPHASIS = 1.1
 BREAK = -1.0
 """Weight of the word that starts a new chunk."""
@@ -143,7 +143,7 @@ def chunks(prompt: str, vocabulary: Vocabulary) -> list[Chunk]:
         for token in vocabulary.ids(text):
             if token == vocabulary.comma:
                 after_comma = len(tokens) + 1
-            elif len(tokens) == CHUNK and after_comma is not None and CHUNK - after_comma <= COMMA_BACKTRACK:
+            elif len(tokens) == CHUNK and after_comma is not None and CHUNK - after_comma < COMMA_BACKTRACK:
                 moved = tokens[after_comma:], weights[after_comma:]
                 del tokens[after_comma:], weights[after_comma:]
                 close()

@@ -48,6 +48,14 @@ def test_a_weight_that_is_no_number_is_a_clear_error():
     assert error.value.code == ErrorCode.INVALID_REQUEST
 
 
+@pytest.mark.parametrize(("before", "kept"), [(54, 75), (55, 56)], ids=["21st from the end", "20th from the end"])
+def test_a_full_chunk_is_broken_after_a_comma_among_its_last_twenty_tokens(before, kept):
+    vocabulary = clip_vocabulary()
+    first, second = chunks("a " * before + "," + " b" * 30, vocabulary)
+    assert sum(token != vocabulary.end for token in first.tokens) - 1 == kept
+    assert sum(token != vocabulary.end for token in second.tokens) - 1 == before + 31 - kept
+
+
 def test_emphasis_of_embeddings_equals_the_recorded_one():
     recorded = load_file(DATA / "emphasis.safetensors")
     found = emphasize(recorded["z"], recorded["mult"])
