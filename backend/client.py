@@ -95,12 +95,12 @@ class Client:
         models: what the backend has installed, as it said in its greeting.
     """
 
-    def __init__(self, address: Address, client_id: str | None = None) -> None:
+    def __init__(self, address: Address) -> None:
         """Connect and greet. Raises `LayerDiffusionError` when the backend cannot be reached or refuses."""
         with contextlib.ExitStack() as stack:
             self._websocket = _connect(address, stack)
             self._images = Assembler()
-            self._send(Hello((VERSION,), NAME, client_id or secrets.token_hex(16)))
+            self._send(Hello((VERSION,), NAME, secrets.token_hex(16)))
             welcome = self._receive()
             if isinstance(welcome, Refused):
                 raise welcome.error
