@@ -83,7 +83,8 @@ class Hub:
         for job in held:
             if job.final:
                 self._send_state(job)
-        self.supervisor.warm()
+        if not self._stopping:
+            self.supervisor.warm()
         if replaced is not None:
             # Not awaited: a connection that is dead already takes its time to close.
             closing = asyncio.create_task(replaced.close(REPLACED, "replaced by a newer connection of this client"))
@@ -127,15 +128,15 @@ class Hub:
         await self.supervisor.stop()
 
     async def _generate(self, client: str, job_id: str, request: Request) -> None:
-        if self._stopping:
-            fail(ErrorCode.CANCELLED_BY_SHUTDOWN)
         if self.jobs.existing(client, job_id, request) is None:
             model = await _ask(self._find_installed, request.model)
             if request.operation not in model.operations:
                 fail(ErrorCode.UNSUPPORTED_OPERATION, f"{model.name} cannot do {request.operation.value!r}.")
-        # Looked for again: while the model was looked for another connection of this client may have sent the same.
+        # While the model was looked for, another connection of this client may have sent the same, or the end begun.
         job = self.jobs.existing(client, job_id, request)
         if job is None:
+            if self._stopping:
+                fail(ErrorCode.CANCELLED_BY_SHUTDOWN)
             job = self.jobs.submit(client, job_id, request, self._clients.keys())
         self._send_state(job)
         self._advance()

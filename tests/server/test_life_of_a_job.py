@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
-from protocol.errors import ErrorCode
+import pytest
+
+from backend.server.hub import Hub
+from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.job import ModelInfo, Operation
 from protocol.messages import (
     Acknowledge,
@@ -26,7 +31,7 @@ from protocol.messages import (
 )
 
 from . import fake_worker
-from .harness import MODEL, Backend, Client, request
+from .harness import MODEL, TIMEOUT, Backend, Client, new_id, request
 
 
 def test_welcome_names_version_and_models(backend: Backend) -> None:
@@ -215,6 +220,27 @@ def test_a_listing_that_fails_is_told_and_the_connection_stays(own_backend: Back
         own_backend.models = [MODEL]
         client.send(ListModels())
         assert client.expect(Models).models == (MODEL,)
+
+
+def test_a_job_that_comes_while_the_server_stops_is_refused() -> None:
+    async def scenario() -> None:
+        stopped = threading.Event()
+
+        def find(_: str) -> ModelInfo:
+            assert stopped.wait(TIMEOUT)
+            return MODEL
+
+        hub = Hub(fake_worker.main, lambda: [MODEL], find)
+        generating = asyncio.create_task(hub.obey(new_id(), Generate(new_id(), request())))
+        await asyncio.sleep(0)
+        await hub.stop()
+        stopped.set()
+        with pytest.raises(LayerDiffusionError) as refused:
+            await generating
+        assert refused.value.code is ErrorCode.CANCELLED_BY_SHUTDOWN
+        assert hub.jobs.unfinished() == []
+
+    asyncio.run(scenario())
 
 
 def test_stopping_fails_unfinished_jobs_with_a_reason(own_backend: Backend) -> None:
