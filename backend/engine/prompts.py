@@ -31,6 +31,8 @@ BREAK = -1.0
 """Weight of the word that starts a new chunk."""
 MAX_REPEATS = 4
 """As in Forge."""
+MAX_IDS = 2**24
+"""More ids than any vocabulary has."""
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 WORD_END = "</w>"
 WORDS = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
@@ -51,8 +53,8 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """Number of tokens."""
-        return self.tokenizer.get_vocab_size()
+        """One more than the largest id."""
+        return 1 + max(self.tokenizer.get_vocab().values())
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, without begin and end."""
@@ -199,7 +201,10 @@ def clip_vocabulary() -> Vocabulary:
 
 
 def folder_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary in a diffusers model's ``tokenizer`` folder (``vocab.json`` and ``merges.txt``)."""
+    """The vocabulary in a diffusers model's ``tokenizer`` folder (``vocab.json`` and ``merges.txt``).
+
+    Raises ``missing_file``, or `ValueError`, `KeyError`, `TypeError`, `OSError` when the files hold something else.
+    """
     if not (folder / "vocab.json").exists() and (folder / "tokenizer.json").exists():
         model = read_config(folder, "tokenizer.json").get("model", {})
         ids, merges = model["vocab"], [m.split(" ") if isinstance(m, str) else m for m in model["merges"]]
@@ -209,6 +214,12 @@ def folder_vocabulary(folder: Path) -> Vocabulary:
         merges = [line.split(" ") for line in lines if line and not line.startswith("#version")]
     settings = read_config(folder, "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
     begin, end = (_content(settings.get(key, default)) for key, default in (("bos_token", BEGIN), ("eos_token", END)))
+    # Checked here because the tokenizer itself aborts in a way that no handler of errors sees.
+    if not isinstance(ids, dict) or not all(type(index) is int and 0 <= index < MAX_IDS for index in ids.values()):
+        raise ValueError("the vocabulary does not give every piece a small whole number")
+    for a, b in merges:
+        if not {a, b, a + b} <= ids.keys():
+            raise ValueError(f"the vocabulary does not know the parts or the whole of {a!r:.40} + {b!r:.40}")
     return _vocabulary(ids, [(a, b) for a, b in merges], begin, end)
 
 

@@ -9,7 +9,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.engine.prompts import chunks, clip_vocabulary, emphasize, folder_vocabulary, parse_emphasis, same_length
+from backend.engine.prompts import (
+    BEGIN,
+    END,
+    chunks,
+    clip_vocabulary,
+    emphasize,
+    folder_vocabulary,
+    parse_emphasis,
+    same_length,
+)
 from protocol.errors import ErrorCode, LayerDiffusionError
 
 DATA = Path(__file__).parent / "data"
@@ -73,6 +82,29 @@ def test_contexts_of_different_length_are_repeated_not_padded():
 
 def test_contexts_without_a_small_common_length_are_left_alone():
     assert same_length([torch.randn(1, 77 * 2, 8), torch.randn(1, 77 * 5, 8)]) is None
+
+
+@pytest.mark.parametrize(("ids", "merges"), [
+    ({"a": 0, "b": 1}, "a b\n"), ({"ab": 0, "b": 1}, "a b\n"), ({"a": "x"}, ""), ({"a": -1}, ""), ({"a": 2**70}, ""),
+    ({"a": True}, ""), ({}, "a b c\n"),
+], ids=["no result", "no part", "text", "negative", "huge", "boolean", "three parts"])
+def test_a_vocabulary_that_contradicts_itself_is_a_value_error(tmp_path, ids, merges):
+    (tmp_path / "vocab.json").write_text(json.dumps(ids | {BEGIN: 7, END: 8}))
+    (tmp_path / "merges.txt").write_text(merges)
+    with pytest.raises(ValueError):
+        folder_vocabulary(tmp_path)
+
+
+def test_a_vocabulary_that_is_no_object_is_a_value_error(tmp_path):
+    (tmp_path / "tokenizer.json").write_text('{"model": {"vocab": ["a"], "merges": []}}')
+    with pytest.raises(ValueError):
+        folder_vocabulary(tmp_path)
+
+
+def test_the_size_of_a_vocabulary_counts_its_largest_id(tmp_path):
+    (tmp_path / "vocab.json").write_text(json.dumps({"a": 5, BEGIN: 7, END: 99}))
+    (tmp_path / "merges.txt").write_text("")
+    assert folder_vocabulary(tmp_path).size == 100
 
 
 def test_a_models_own_vocabulary_gives_its_own_special_tokens(tmp_path):
