@@ -13,6 +13,7 @@ import pytest
 import protocol
 from protocol import limits
 from protocol.errors import ErrorCode, LayerDiffusionError
+from protocol.images import HEADER
 from protocol.job import (
     Box,
     LayerHeader,
@@ -93,6 +94,31 @@ def test_the_readme_describes_every_message_and_code_and_field() -> None:
         described = rows[value.pop("type")]
         for field in value:
             assert f"`{field}`" in described, (message, field)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [
+        ("side", f"{limits.MIN_SIDE}–{limits.MAX_SIDE}"),
+        ("pixels of an image", f"{limits.MAX_SIDE}², from the sides"),
+        ("prompt", f"{limits.MAX_PROMPT} characters"),
+        ("steps", f"{limits.MAX_STEPS}"),
+        ("CFG", f"{limits.MAX_CFG:g}"),
+        ("batch", f"{limits.MAX_BATCH}"),
+        ("seed", f"{limits.MAX_SEED.bit_length()} bits"),
+        ("jobs of a client", f"{limits.MAX_QUEUE}"),
+        ("pixels held for a client", f"{limits.MAX_HELD // 2**30} GiB"),
+        ("jobs, pixels held for all clients", f"{limits.MAX_JOBS_ALL}, {limits.MAX_HELD_ALL // 2**30} GiB"),
+        ("layers of a result", f"{limits.MAX_LAYERS}"),
+        ("names", f"{limits.MAX_NAME} characters"),
+        ("text message", f"{limits.MAX_TEXT // 2**10} KiB"),
+        ("binary message", f"{limits.CHUNK // 2**20} MiB + {HEADER.size} bytes"),
+        ("models, objects of a model", f"{limits.MAX_MODELS}, {limits.MAX_OBJECTS}"),
+    ],
+)
+def test_the_readme_gives_every_limit_as_it_is(limit: str, value: str) -> None:
+    readme = (Path(protocol.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert f"\n| {limit} | {value} |" in readme
 
 
 def _refused(text: str, code: ErrorCode = ErrorCode.BAD_MESSAGE) -> LayerDiffusionError:
