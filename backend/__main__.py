@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.job import Operation, Phase, Progress, Request
+from protocol.job import Phase, Progress
 from protocol.limits import MAX_SEED
+from protocol.request import Operation, Request
 
 FAILED = 2
 INTERRUPTED = 130

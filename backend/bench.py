@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from protocol.job import Operation, Request
+from protocol.request import Operation, Request
 
 from .engine.device import choose
 from .engine.generate import Cache, generate

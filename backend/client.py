@@ -21,7 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.images import MAX_FRAME, Assembler
-from protocol.job import LayerSet, ModelInfo, Progress, Request
+from protocol.job import LayerSet, ModelInfo, Progress
 from protocol.messages import (
     Acknowledge,
     Cancelled,
@@ -37,6 +37,7 @@ from protocol.messages import (
     build,
     parse,
 )
+from protocol.request import Request
 
 from .server.access import STATUS
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from backend import outputs
 from backend.client import Client, running_backend
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.job import Box, Layer, LayerSet, Operation, Request
+from protocol.job import Box, Layer, LayerSet
+from protocol.request import Operation, Request
 
 MODEL = "builtin"
 PROMPTS = (

@@ -8,6 +8,8 @@ MAX_PROMPT = 4000
 """Longest prompt or negative prompt, in characters."""
 MAX_STEPS = 150
 MAX_CFG = 30.0
+MAX_WEIGHT = 2.0
+"""Largest weight of the LayerDiffuse weights."""
 MAX_BATCH = 16
 MAX_SEED = 2**32 - 1
 """Largest seed; a random seed is drawn by the client, so that -1 never travels."""

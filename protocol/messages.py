@@ -19,8 +19,9 @@ from enum import Enum
 from typing import Annotated, Any, Union
 
 from .errors import ErrorCode, LayerDiffusionError, fail
-from .job import LayerSetHeader, ModelInfo, Progress, Request
+from .job import LayerSetHeader, ModelInfo, Progress
 from .limits import MAX_NAME, MAX_TEXT
+from .request import Request
 
 Id = Annotated[str, re.compile(r"[0-9a-f]{32}")]
 """128 random bits as 32 lower-case hexadecimal digits: names a job or a client."""

@@ -13,7 +13,8 @@ from backend.engine.cache import Cache
 from backend.engine.generate import generate
 from backend.models import resolve
 from backend.outputs import contact_sheet
-from protocol.job import LayerSet, Operation, Request
+from protocol.job import LayerSet
+from protocol.request import Operation, Request
 
 SIDE = 256
 STEPS = 20

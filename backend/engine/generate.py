@@ -13,8 +13,9 @@ from torch import Tensor
 from backend import __version__
 from backend.models import ModelFiles
 from protocol.errors import ErrorCode, fail
-from protocol.job import Box, Layer, LayerSet, Operation, Phase, Progress, Request, Role
+from protocol.job import Box, Layer, LayerSet, Phase, Progress
 from protocol.limits import MAX_NAME, MAX_SEED
+from protocol.request import Operation, Request, Role
 
 from . import prompts, transparency
 from .cache import PARTS, Cache, Model, base_files, sha256

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.job import ModelInfo, Operation
+from protocol.job import ModelInfo
 from protocol.limits import MAX_MODELS, MAX_NAME
+from protocol.request import Operation
 
 from .families import read_config, require_sd15
 

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.job import LayerSet, ModelInfo, Request
+from protocol.job import LayerSet, ModelInfo
 from protocol.limits import MAX_MODELS
 from protocol.messages import (
     Acknowledge,
@@ -30,6 +30,7 @@ from protocol.messages import (
     State,
     Welcome,
 )
+from protocol.request import Request
 
 from .jobs import Job, Jobs
 from .outbox import Outbox

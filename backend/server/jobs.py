@@ -7,9 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.job import LayerSet, Progress, Request
+from protocol.job import LayerSet, Progress
 from protocol.limits import MAX_HELD, MAX_HELD_ALL, MAX_JOBS_ALL, MAX_QUEUE
 from protocol.messages import JobStatus, State
+from protocol.request import Request
 
 FINAL = (State.DONE, State.FAILED, State.CANCELLED)
 

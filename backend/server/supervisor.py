@@ -18,8 +18,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.job import LayerSet, Request
+from protocol.job import LayerSet
 from protocol.messages import Cancel, Cancelled, Done, Failed, Generate, Running, build, parse
+from protocol.request import Request
 
 Target = Callable[[Connection], None]
 """Main function of a worker process; it must be importable by name, since the process starts afresh."""

@@ -8,7 +8,8 @@ from enum import Enum
 from .geometry import Area
 from .notices import Notice
 from .pixels import Picture
-from .protocol.job import Phase, Progress, Request
+from .protocol.job import Phase, Progress
+from .protocol.request import Request
 
 PHASES = {
     Phase.LOADING: "Loading the model",

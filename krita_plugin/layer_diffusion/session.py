@@ -15,7 +15,7 @@ from .jobs import Job, Stage
 from .notices import Notice
 from .pixels import Picture, moved
 from .protocol.errors import ErrorCode
-from .protocol.job import ModelInfo, Request
+from .protocol.job import ModelInfo
 from .protocol.messages import (
     Acknowledge,
     Cancel,
@@ -32,6 +32,7 @@ from .protocol.messages import (
     State,
     Welcome,
 )
+from .protocol.request import Request
 
 MOST_TRIES = 3
 """How often a job is given to a backend; one that took several backends down with it will take down the next."""

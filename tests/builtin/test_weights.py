@@ -13,7 +13,7 @@ from backend.builtin.export import DECODER, ENCODER, LAYERS, MEGABYTES_ALLOWED, 
 from backend.engine.cache import Cache
 from backend.engine.generate import generate
 from backend.models import resolve
-from protocol.job import Operation, Request
+from protocol.request import Operation, Request
 
 REAL_KEYS = Path(__file__).parents[1] / "engine" / "data" / "real_keys.json.gz"
 SIDE = 256

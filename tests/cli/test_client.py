@@ -9,7 +9,8 @@ import pytest
 
 from backend.client import Client, running_backend
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import Box, Operation, Request
+from protocol.job import Box
+from protocol.request import Operation, Request
 
 ROOT = Path(__file__).parents[2]
 REQUEST = Request(Operation.OBJECT, "tiny", "a red apple", "", 72, 64, 2, 5.0, 1, 2)

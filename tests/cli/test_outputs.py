@@ -10,7 +10,8 @@ from PIL import Image
 
 from backend import outputs
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import Box, Layer, LayerSet, Operation, Request, Role
+from protocol.job import Box, Layer, LayerSet
+from protocol.request import Operation, Request, Role
 
 WIDTH, HEIGHT = 80, 64
 

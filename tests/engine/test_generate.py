@@ -17,7 +17,8 @@ from backend.engine.device import Device
 from backend.engine.generate import Cancelled, generate, layer_name
 from backend.models import ModelFiles
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import LayerSet, Operation, Phase, Progress, Request, Role
+from protocol.job import LayerSet, Phase, Progress
+from protocol.request import Operation, Request, Role
 from tests.engine import tiny
 
 REQUEST = Request(Operation.OBJECT, "tiny", "a red apple", "ugly", 64, 64, 3, 5.0, 7, 1)

@@ -22,7 +22,8 @@ from backend.engine.sharing import SharingLayers
 from backend.engine.transparency_nets import OffsetEncoder, TransparentDecoder
 from backend.models import ModelFiles
 from backend.models.installed import DECODER_FILE, ENCODER_FILE, LAYER_FILES
-from protocol.job import ModelInfo, Operation
+from protocol.job import ModelInfo
+from protocol.request import Operation
 
 LAYER_FILE = LAYER_FILES["transparent_attn"]
 NATIVE_SIDE = 64

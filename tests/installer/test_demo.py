@@ -9,7 +9,8 @@ from PIL import Image
 
 from installer import demo
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import Box, Layer, LayerSet, Operation, Request, Role
+from protocol.job import Box, Layer, LayerSet
+from protocol.request import Operation, Request, Role
 
 ROOT = Path(__file__).parents[2]
 

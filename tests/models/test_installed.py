@@ -12,7 +12,7 @@ import pytest
 from backend.models import folder, installed, resolve, resolve_path
 from backend.models import installed as module_function
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import Operation
+from protocol.request import Operation
 from tests.engine import tiny
 
 ROOT = Path(__file__).parents[2]

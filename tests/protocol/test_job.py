@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import Box, Layer, LayerSet, ModelInfo, Operation, Phase, Progress, Request, Role
+from protocol.job import Box, Layer, LayerSet, ModelInfo, Phase, Progress
+from protocol.request import Operation, Request, Role
 
 REQUEST = Request(Operation.OBJECT, "builtin", "an apple", "", 256, 256, 20, 5.0, 1, 1)
 LAYER = Layer(Role.FOREGROUND, "apple", Box(0, 0, 2, 3), bytes(range(24)))

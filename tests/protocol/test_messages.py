@@ -14,17 +14,7 @@ import protocol
 from protocol import limits
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.images import HEADER
-from protocol.job import (
-    Box,
-    LayerHeader,
-    LayerSetHeader,
-    ModelInfo,
-    Operation,
-    Phase,
-    Progress,
-    Request,
-    Role,
-)
+from protocol.job import Box, LayerHeader, LayerSetHeader, ModelInfo, Phase, Progress
 from protocol.messages import (
     TYPES,
     Acknowledge,
@@ -48,6 +38,7 @@ from protocol.messages import (
     build,
     parse,
 )
+from protocol.request import Operation, Request, Role
 
 JOB = "0123456789abcdef" * 2
 REQUEST = Request(Operation.OBJECT, "builtin", "ein röter Äpfel 🍎\n(rot:1.3)", "", 200, 64, 20, 5.5, 2**32 - 1, 2)

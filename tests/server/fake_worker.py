@@ -8,8 +8,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import Box, Layer, LayerSet, Phase, Progress, Request, Role
+from protocol.job import Box, Layer, LayerSet, Phase, Progress
 from protocol.messages import Cancel, Cancelled, Done, Failed, Generate, Running, build, parse
+from protocol.request import Request, Role
 
 
 def pixels(request: Request, index: int) -> bytes:

@@ -17,8 +17,9 @@ from backend.server.supervisor import Target
 from protocol import VERSION
 from protocol.errors import ErrorCode, fail
 from protocol.images import MAX_FRAME, Assembler, Image
-from protocol.job import LayerSet, ModelInfo, Operation, Request
+from protocol.job import LayerSet, ModelInfo
 from protocol.messages import Done, Generate, Hello, Message, Welcome, build, parse
+from protocol.request import Operation, Request
 
 from . import fake_worker
 

@@ -8,9 +8,9 @@ import pytest
 
 from backend.server.jobs import Jobs
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import Request
 from protocol.limits import MAX_HELD, MAX_HELD_ALL, MAX_JOBS_ALL, MAX_QUEUE
 from protocol.messages import State
+from protocol.request import Request
 
 from . import fake_worker
 from .harness import request

@@ -12,7 +12,7 @@ import pytest
 
 from backend.server.hub import Hub
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import ModelInfo, Operation
+from protocol.job import ModelInfo
 from protocol.messages import (
     Acknowledge,
     Cancel,
@@ -29,6 +29,7 @@ from protocol.messages import (
     Started,
     State,
 )
+from protocol.request import Operation
 
 from . import fake_worker
 from .harness import MODEL, TIMEOUT, Backend, Client, new_id, request

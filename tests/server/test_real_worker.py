@@ -13,8 +13,9 @@ import pytest
 from backend import models
 from backend.engine.generate import generate
 from protocol.errors import ErrorCode
-from protocol.job import Operation, Phase, Request
+from protocol.job import Phase
 from protocol.messages import Acknowledge, Cancel, Cancelled, Done, Failed, Generate, Queued, Refused, Running, Started
+from protocol.request import Operation, Request
 from tests.engine import tiny
 
 from .harness import TIMEOUT, Client, new_id

@@ -17,8 +17,9 @@ from ..link import Link
 from ..notices import Notice, Trouble
 from ..pixels import pictures
 from ..protocol.errors import LayerDiffusionError
-from ..protocol.job import LayerSet, Operation, Request
+from ..protocol.job import LayerSet
 from ..protocol.limits import MAX_SEED
+from ..protocol.request import Operation, Request
 from ..qt import QtCore, QtWidgets
 from ..session import LinkState, Session
 from ..settings import Settings, SizeMode

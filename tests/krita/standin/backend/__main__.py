@@ -26,7 +26,8 @@ from websockets.sync.server import serve  # noqa: E402
 from protocol import VERSION, messages  # noqa: E402
 from protocol.errors import ErrorCode, LayerDiffusionError  # noqa: E402
 from protocol.images import frames  # noqa: E402
-from protocol.job import Box, Layer, LayerSet, ModelInfo, Operation, Phase, Progress, Role  # noqa: E402
+from protocol.job import Box, Layer, LayerSet, ModelInfo, Phase, Progress  # noqa: E402
+from protocol.request import Operation, Role  # noqa: E402
 
 MODELS = (
     ModelInfo(
