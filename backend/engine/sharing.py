@@ -5,11 +5,14 @@ group its own LoRA on q, k, v and out, lets the frames look at each other throug
 add the features of a condition picture. Frames of one group are neighbouring rows of the batch: row r is frame r % f.
 (Zhang & Agrawala 2024, section 3.4; key names and order of the released files.)
 
-With h the layer-normed input of the attention module and j a frame, a unit returns r, built up as
+With h the layer-normed input of the attention module, j a frame and w the weight that a person gives the file, a unit
+returns r, built up as
 
-    r_j  = conv1x1_j(SiLU(conv3x3_j(signal)))              only files with a condition
-    r_j += Attention_j(h_j + r_j, context_j)               W_j = W + U_j·D_j; context_j is h_j + r_j in attn1
-    r   += O(softmax(q·kᵀ)·v),  q, k, v = Q, K, V(I(LayerNorm(h + r)))      over the frame axis
+    r_j  = w·conv1x1_j(SiLU(conv3x3_j(signal)))            only files with a condition
+    r_j += Attention_j(h_j + r_j, context_j)               W_j = W + w·U_j·D_j; context_j is h_j + r_j in attn1
+    r   += w·O(softmax(q·kᵀ)·v),  q, k, v = Q, K, V(I(LayerNorm(h + r)))    over the frame axis
+
+The released code knows no weight here, which is w = 1; at w = 0 this is the base model's attention.
 
 For inference the products U·D, Q·I, K·I, V·I (and, where one frame attends only to itself, O·V·I) are multiplied out
 once at `attach`; for training the unit is evaluated as it stands. The base model's parameters are never written to.
@@ -38,6 +41,7 @@ class Conditions:
     """What the units of one UNet are told beside their input; shared by all of them, changed between model calls."""
 
     signals: dict[int, Tensor] = field(default_factory=dict)
+    features: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     contexts: Sequence[Tensor | None] = ()
     unconditional_rows: int = 0
 
@@ -50,18 +54,19 @@ class Attached:
         conditions: see `set_control` and `set_frame_prompts`.
     """
 
-    def __init__(self, modules: list[Any], layers: SharingLayers, merge: bool):
+    def __init__(self, modules: list[Any], layers: SharingLayers, merge: bool, weight: float):
         self.layers = layers
         self.conditions = Conditions()
         self._before = [(module, module.processor) for module in modules]
         for module, unit in zip(modules, layers.units, strict=True):
-            matrices = Merged(module, unit) if merge else Unmerged(module, unit)
+            matrices = Merged(module, unit, weight) if merge else Unmerged(module, unit, weight)
             module.processor = _SharingProcessor(unit, matrices, self.conditions)
 
     def set_control(self, picture: Tensor | None) -> None:
         """Condition picture ``[1, 3, H, W]`` in [0, 1], H and W eight times the latent's; None removes it."""
         encoder = self.layers.kwargs_encoder
         self.conditions.signals = encoder(picture * 2 - 1) if encoder is not None and picture is not None else {}
+        self.conditions.features.clear()
 
     def set_frame_prompts(self, contexts: Sequence[Tensor | None], unconditional_rows: int) -> None:
         """Text context ``[1, T, C]`` of each frame in place of the common one, None to keep it.
@@ -84,7 +89,9 @@ class Attached:
         self._before = []
 
 
-def attach(unet: Any, layers: SharingLayers | Mapping[str, Tensor], merge: bool | None = None) -> Attached:
+def attach(
+    unet: Any, layers: SharingLayers | Mapping[str, Tensor], merge: bool | None = None, weight: float = 1.0
+) -> Attached:
     """Replace the UNet's 32 attention modules by sharing units.
 
     Args:
@@ -93,6 +100,7 @@ def attach(unet: Any, layers: SharingLayers | Mapping[str, Tensor], merge: bool 
             when merged, taken as they are (and trainable) otherwise.
         merge: multiply the LoRAs out once (fast, no gradients). Default: unless gradients are on and wanted for the
             units.
+        weight: w above, 0 or more.
 
     Returns:
         A handle with `remove`, also usable in a ``with`` statement.
@@ -114,18 +122,18 @@ def attach(unet: Any, layers: SharingLayers | Mapping[str, Tensor], merge: bool 
         merge = not (torch.is_grad_enabled() and any(p.requires_grad for p in layers.parameters()))
     if layers.kwargs_encoder is not None:
         layers.kwargs_encoder.to(modules[0].to_q.weight.device)
-    return Attached(modules, layers, merge)
+    return Attached(modules, layers, merge, weight)
 
 
 class Unmerged:
     """The unit's linear maps as they stand: W·x + U·(D·x), differentiable, reading the live base weights."""
 
-    def __init__(self, module: Any, unit: SharingUnit):
-        self.module, self.unit = module, unit
+    def __init__(self, module: Any, unit: SharingUnit, weight: float):
+        self.module, self.unit, self.weight = module, unit, weight
 
     def project(self, name: str, frame: int, x: Tensor) -> Tensor:
         base = self.module.to_out[0] if name == "out" else getattr(self.module, f"to_{name}")
-        return base(x) + getattr(self.unit, f"to_{name}_lora")[frame](x)
+        return base(x) + self.weight * getattr(self.unit, f"to_{name}_lora")[frame](x)
 
     def temporal(self, x: Tensor, heads: int) -> Tensor:
         """``x [b, f, N, C]`` → the frames' view of each other, ``[b, f, N, C]``."""
@@ -134,14 +142,14 @@ class Unmerged:
         v = unit.temporal_v(g)
         if x.shape[1] > 1:
             v = attend_frames(unit.temporal_q(g), unit.temporal_k(g), v, heads)
-        return unit.temporal_o(v)
+        return self.weight * unit.temporal_o(v)
 
 
 class Merged:
     """The unit's linear maps multiplied out in float32, kept in the base weights' dtype and device."""
 
-    def __init__(self, module: Any, unit: SharingUnit):
-        self.norm = unit.temporal_n
+    def __init__(self, module: Any, unit: SharingUnit, weight: float):
+        self.norm, self.weight = unit.temporal_n, weight
         with torch.no_grad():
             like = module.to_q.weight
             self.linear: dict[tuple[str, int], tuple[Tensor, Tensor | None]] = {}
@@ -150,10 +158,11 @@ class Merged:
                 for frame in range(unit.frames):
                     lora = cast(LowRank, getattr(unit, f"to_{name}_lora")[frame])
                     up, down = (w.weight.to(like.device, torch.float32) for w in (lora.up, lora.down))
-                    self.linear[name, frame] = (torch.addmm(base.weight.float(), up, down).to(like.dtype), base.bias)
+                    merged = torch.addmm(base.weight.float(), up, down, alpha=weight).to(like.dtype)
+                    self.linear[name, frame] = (merged, base.bias)
             self.norm_weight, self.norm_bias = (p.to(like) for p in (self.norm.weight, self.norm.bias))
             first = _affine(unit.temporal_i, like)
-            last = _affine(unit.temporal_o, like)
+            last = _scaled(weight, _affine(unit.temporal_o, like))
             v = _after(_affine(unit.temporal_v, like), first)
             if unit.frames == 1:
                 chain = [_after(last, v)]
@@ -176,6 +185,10 @@ class Merged:
 
 def _affine(linear: nn.Linear, like: Tensor) -> tuple[Tensor, Tensor]:
     return linear.weight.to(like.device, torch.float32), linear.bias.to(like.device, torch.float32)
+
+
+def _scaled(weight: float, affine: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return weight * affine[0], weight * affine[1]
 
 
 def _after(outer: tuple[Tensor, Tensor], inner: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -216,9 +229,16 @@ class _SharingProcessor:
         """Condition features of one frame, ``[1, N, C]``."""
         if self.unit.control_convs is None or not self.conditions.signals:
             return None
+        features, key = self.conditions.features, (id(self.unit), frame)
+        if key in features:
+            return features[key]
         convs = self.unit.control_convs[frame]
         signal = self.conditions.signals[tokens].to(next(convs.parameters()))
-        return convs(signal).flatten(2).transpose(1, 2).to(h)
+        control = self.matrices.weight * convs(signal).flatten(2).transpose(1, 2).to(h)
+        if not control.requires_grad:
+            # The picture stays the same over all steps.
+            features[key] = control
+        return control
 
     def _context(self, frame: int, text: Tensor) -> Tensor:
         """Text tokens of one frame's rows, ``[b, T, C]``."""

@@ -1,6 +1,6 @@
 """The table of modes: what each layer file of LayerDiffuse makes from what, and which of them do an operation.
 
-The names of modes are those inside the released files' names: ``layer_sd15_joint`` is mode ``joint`` of family ``sd15``.
+The names of modes are those in the released files' names: ``layer_sd15_joint`` is mode ``joint`` of family ``sd15``.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ MODES = {
 }
 """(family, name) → mode."""
 
-_SD15 = {
+_SD15: dict[Operation, tuple[str, ...]] = {
     Operation.OBJECT: ("transparent_attn",),
     Operation.SCENE: ("joint",),
     Operation.OBJECT_ON_BACKGROUND: ("bg2fg",),
     Operation.BACKGROUND_FOR_OBJECT: ("fg2bg",),
 }
-_SDXL = {
+_SDXL: dict[Operation, tuple[str, ...]] = {
     Operation.OBJECT: ("transparent",),
     Operation.SCENE: ("transparent", "fg2ble", "fgble2bg"),
     Operation.OBJECT_ON_BACKGROUND: ("bg2ble", "bgble2fg"),
@@ -69,7 +69,7 @@ _SDXL = {
     Operation.EXTRACT_BACKGROUND: ("fgble2bg",),
 }
 OPERATIONS = {"sd15": _SD15, "sdxl": _SDXL}
-"""Family → operation → the modes that do it one after the other; SDXL's choices are written ``transparent``, ``blend``."""
+"""Family → operation → the modes that do it one after the other; ``transparent`` and ``blend`` stand for a choice."""
 
 CHAINED = {("sdxl", "fgble2bg"): (Sampler.UNIPC, 0.5), ("sdxl", "bgble2fg"): (Sampler.UNIPC, 1.0)}
 """Sampler and stop-at of a mode that goes on from an earlier one of the same job, in place of the request's: the
@@ -93,4 +93,4 @@ def stages(
         "blend": "fg2ble" if Source.FOREGROUND in sources else "bg2ble",
     }
     names = OPERATIONS[family].get(operation, ())
-    return tuple(MODES[family, chosen.get(name, name)] for name in names)
+    return tuple(MODES[family, chosen.get(name) or name] for name in names)
