@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import ErrorCode, fail
 from .limits import CHUNK, MAX_LAYERS, MAX_SIDE
@@ -40,11 +40,36 @@ def frames(job: str, index: int, width: int, height: int, pixels: bytes) -> Iter
         yield header + view[offset : offset + CHUNK]
 
 
+@dataclass(frozen=True)
+class FrameHeader:
+    """What a binary message says of itself: which image it belongs to, and where in it its pixels lie."""
+
+    job: str
+    index: int
+    width: int
+    height: int
+    offset: int
+    total: int
+
+
+def read_header(frame: bytes) -> FrameHeader:
+    """Read the header of a binary message. Raises `bad_message` when it is none, `too_large` over a limit."""
+    if len(frame) > MAX_FRAME:
+        fail(ErrorCode.TOO_LARGE, f"A binary message has at most {MAX_FRAME} bytes, not {len(frame)}.")
+    if len(frame) <= HEADER.size:
+        fail(ErrorCode.BAD_MESSAGE, f"A binary message of {len(frame)} bytes holds no pixels.")
+    magic, job, index, reserved, width, height, offset, total = HEADER.unpack_from(frame)
+    if magic != MAGIC or reserved != 0:
+        fail(ErrorCode.BAD_MESSAGE, "A binary message does not begin as an image frame.")
+    _check_size(index, width, height, total)
+    return FrameHeader(job.hex(), index, width, height, offset, total)
+
+
 class Assembler:
     """Puts images together again; one for each connection, since frames do not continue on the next one."""
 
     def __init__(self) -> None:
-        self._image: tuple[str, int, int, int, int] | None = None
+        self._image: FrameHeader | None = None
         self._pixels = bytearray()
 
     def add(self, frame: bytes) -> Image | None:
@@ -60,25 +85,18 @@ class Assembler:
             raise
 
     def _add(self, frame: bytes) -> Image | None:
-        if len(frame) > MAX_FRAME:
-            fail(ErrorCode.TOO_LARGE, f"A binary message has at most {MAX_FRAME} bytes, not {len(frame)}.")
-        if len(frame) <= HEADER.size:
-            fail(ErrorCode.BAD_MESSAGE, f"A binary message of {len(frame)} bytes holds no pixels.")
-        magic, job, index, reserved, width, height, offset, total = HEADER.unpack_from(frame)
-        if magic != MAGIC or reserved != 0:
-            fail(ErrorCode.BAD_MESSAGE, "A binary message does not begin as an image frame.")
-        _check_size(index, width, height, total)
-        image = (job.hex(), index, width, height, total)
-        if offset == 0 and self._image is None:
+        header = read_header(frame)
+        image = replace(header, offset=0)
+        if header.offset == 0 and self._image is None:
             self._image = image
-        if image != self._image or offset != len(self._pixels):
+        if image != self._image or header.offset != len(self._pixels):
             fail(ErrorCode.BAD_MESSAGE, "An image frame does not continue the one before it.")
-        if offset + len(frame) - HEADER.size > total:
+        if header.offset + len(frame) - HEADER.size > header.total:
             fail(ErrorCode.BAD_MESSAGE, "An image has more bytes than its frames announce.")
         self._pixels += memoryview(frame)[HEADER.size :]
-        if len(self._pixels) < total:
+        if len(self._pixels) < header.total:
             return None
-        finished = Image(job.hex(), index, width, height, bytes(self._pixels))
+        finished = Image(header.job, header.index, header.width, header.height, bytes(self._pixels))
         self._drop()
         return finished
 

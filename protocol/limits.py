@@ -38,5 +38,5 @@ MAX_HELD_ALL = 4 * 1024**3
 
 CHUNK = 1024**2
 """Most bytes of pixels in one binary message."""
-MAX_TEXT = 256 * 1024
+MAX_TEXT = 512 * 1024
 """Longest JSON message, in bytes of UTF-8."""

@@ -32,6 +32,11 @@ class Operation(str, Enum):
         return _NEEDS[self]
 
     @property
+    def makes(self) -> tuple[Role, ...]:
+        """The layers that its result has for each image at most, bottom first."""
+        return _MAKES[self]
+
+    @property
     def refines(self) -> bool:
         """Whether it makes a transparent layer, which then may start from one: `Source.INIT`."""
         return self not in (Operation.BACKGROUND_FOR_OBJECT, Operation.BLEND, Operation.EXTRACT_BACKGROUND)
@@ -62,6 +67,15 @@ _NEEDS = {
     Operation.BLEND: (frozenset({Source.FOREGROUND}), frozenset({Source.BACKGROUND})),
     Operation.EXTRACT_FOREGROUND: (frozenset({Source.BACKGROUND, Source.BLEND}),),
     Operation.EXTRACT_BACKGROUND: (frozenset({Source.FOREGROUND, Source.BLEND}),),
+}
+_MAKES = {
+    Operation.OBJECT: (Role.FOREGROUND,),
+    Operation.SCENE: (Role.BACKGROUND, Role.FOREGROUND, Role.BLEND),
+    Operation.OBJECT_ON_BACKGROUND: (Role.FOREGROUND, Role.BLEND),
+    Operation.BACKGROUND_FOR_OBJECT: (Role.BACKGROUND, Role.BLEND),
+    Operation.BLEND: (Role.BLEND,),
+    Operation.EXTRACT_FOREGROUND: (Role.FOREGROUND,),
+    Operation.EXTRACT_BACKGROUND: (Role.BACKGROUND,),
 }
 
 
@@ -113,6 +127,11 @@ class Input:
         member("The source", self.source, Source)
         integer("The picture's width", self.width, 1, MAX_SIDE)
         integer("The picture's height", self.height, 1, MAX_SIDE)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its pixels."""
+        return self.width * self.height * 4
 
 
 @dataclass(frozen=True)
@@ -189,7 +208,18 @@ class Request:
 
     def prompt_of(self, role: Role) -> str:
         """The prompt of one layer alone."""
-        return str(getattr(self, f"{role.value}_prompt"))
+        prompt: str = getattr(self, f"{role.value}_prompt")
+        return prompt
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of the pixels of its inputs."""
+        return sum(picture.size for picture in self.inputs)
+
+    @property
+    def result_bytes(self) -> int:
+        """Most bytes of the pixels of its result."""
+        return self.width * self.height * 4 * self.batch * len(self.operation.makes)
 
     def _check_inputs(self) -> None:
         member("inputs", self.inputs, tuple)

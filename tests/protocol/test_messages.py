@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +15,7 @@ import protocol
 from protocol import limits
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.images import HEADER
-from protocol.job import Box, LayerHeader, LayerSetHeader, ModelInfo, Phase, Progress
+from protocol.job import Box, LayerHeader, LayerSetHeader, ModelInfo, Phase, Progress, Verdict
 from protocol.messages import (
     TYPES,
     Acknowledge,
@@ -38,23 +39,31 @@ from protocol.messages import (
     build,
     parse,
 )
-from protocol.request import Operation, Request, Role
+from protocol.request import Decoding, Injection, Input, Operation, Request, Resize, Role, Sampler, Source
 
 JOB = "0123456789abcdef" * 2
 REQUEST = Request(Operation.OBJECT, "builtin", "ein röter Äpfel 🍎\n(rot:1.3)", "", 200, 64, 20, 5.5, 2**32 - 1, 2)
-LAYER = LayerHeader(Role.FOREGROUND, "apple", Box(-1, 2, 30, 40), 0.5, "normal", True, 7)
-RESULT = LayerSetHeader(REQUEST, (LAYER, LAYER), {"torch": "2.13.0"})
+WITH_PICTURES = replace(
+    REQUEST,
+    operation=Operation.EXTRACT_FOREGROUND,
+    inputs=(Input(Source.BLEND, 30, 2048), Input(Source.INIT, 1, 1), Input(Source.BACKGROUND, 2, 3)),
+)
+VERDICT = Verdict(0.5, 0.25, 0.25, 0.01, 0.125, "Choose another seed.")
+LAYER = LayerHeader(Role.FOREGROUND, "apple", Box(-1, 2, 30, 40), 0.5, "normal", True, 7, 1, VERDICT)
+OPAQUE = replace(LAYER, role=Role.BACKGROUND, image=0, verdict=None)
+RESULT = LayerSetHeader(REQUEST, (OPAQUE, LAYER), {"torch": "2.13.0"})
 MODEL = ModelInfo("builtin", "Built-in", "sd15", 128, (Operation.OBJECT,), "small", ("apple", "pear"))
 ERROR = LayerDiffusionError(ErrorCode.OUT_OF_MEMORY, "No memory.")
 
 EXAMPLES: list[Message] = [
-    Hello((1, 2), "Krita plugin 0.1", JOB),
+    Hello((2, 3), "Krita plugin 0.1", JOB),
     Generate(JOB, REQUEST),
+    Generate(JOB, WITH_PICTURES),
     Cancel(JOB),
     CancelAll(),
     Acknowledge(JOB),
     ListModels(),
-    Welcome(1, "backend 0.1", (MODEL,), (JobStatus(JOB, State.QUEUED, 3),)),
+    Welcome(2, "backend 0.1", (MODEL,), (JobStatus(JOB, State.QUEUED, 3),)),
     Models(()),
     Queued(JOB, 0),
     Started(JOB),
@@ -76,6 +85,29 @@ def test_every_message_has_a_type_and_an_example() -> None:
     assert set(TYPES.values()) == set(get_args(Message)) == {type(message) for message in EXAMPLES}
 
 
+def test_the_readme_describes_every_object_and_choice() -> None:
+    readme = (Path(protocol.__file__).parent / "README.md").read_text(encoding="utf-8")
+    objects = dict(re.findall(r"^\*\*(\w+)\*\*(.*?)^$", readme, re.MULTILINE | re.DOTALL))
+    for name, kind in {"layer": LayerHeader, "verdict": Verdict, "box": Box, "progress": Progress, "input": Input}.items():
+        for field in fields(kind):
+            assert f"`{field.name}`" in objects[name], (name, field.name)
+    request = readme[readme.index("**request**") : readme.index("**input**")]
+    for field in fields(Request):
+        assert f"`{field.name}`" in request, field.name
+    for choices in (Operation, Sampler, Injection, Resize, Decoding, Source, Role, Phase):
+        for choice in choices:
+            assert f"`{choice.value}`" in readme, choice
+
+
+def test_the_readme_says_what_each_operation_takes_and_makes() -> None:
+    readme = (Path(protocol.__file__).parent / "README.md").read_text(encoding="utf-8")
+    for operation in Operation:
+        takes = " or ".join(" and ".join(sorted(source.value for source in need)) for need in operation.needs)
+        makes = ", ".join(role.value for role in operation.makes)
+        refines = "yes" if operation.refines else "no"
+        assert f"\n| `{operation.value}` | {takes or '–'} | {refines} | {makes} |" in readme
+
+
 def test_the_readme_describes_every_message_and_code_and_field() -> None:
     readme = (Path(protocol.__file__).parent / "README.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)", readme, re.MULTILINE))
@@ -91,6 +123,8 @@ def test_the_readme_describes_every_message_and_code_and_field() -> None:
     ("limit", "value"),
     [
         ("side", f"{limits.MIN_SIDE}–{limits.MAX_SIDE}"),
+        ("weight", f"{limits.MAX_WEIGHT:g}"),
+        ("inputs", f"{max(len(need) + op.refines for op in Operation for need in op.needs)}"),
         ("pixels of an image", f"{limits.MAX_SIDE}², from the sides"),
         ("prompt", f"{limits.MAX_PROMPT} characters"),
         ("steps", f"{limits.MAX_STEPS}"),
@@ -156,7 +190,8 @@ def _variants(message: Message, new: object) -> Iterator[tuple[tuple[Any, ...], 
         inner = value
         for key in path[:-1]:
             inner = inner[key]
-        if type(inner[path[-1]]) is not type(new):
+        # An integer is a way to write a float.
+        if type(inner[path[-1]]) is not type(new) and (type(inner[path[-1]]), type(new)) != (float, int):
             inner[path[-1]] = new
             yield path, json.dumps(value)
 
@@ -165,8 +200,6 @@ def _variants(message: Message, new: object) -> Iterator[tuple[tuple[Any, ...], 
 @pytest.mark.parametrize("new", [True, 3, 1.5, "text", [], {}, [[]], {"x": 1}], ids=repr)
 def test_a_value_of_another_type_anywhere(message: Message, new: object) -> None:
     for path, text in _variants(message, new):
-        if isinstance(new, int) and not isinstance(new, bool) and path[-1] in ("cfg", "opacity", "fraction"):
-            continue  # an integer is a way to write a float
         with pytest.raises(LayerDiffusionError) as refused:
             parse(text)
         assert refused.value.code is ErrorCode.BAD_MESSAGE, (path, text)
@@ -222,9 +255,14 @@ def test_a_text_over_the_limit() -> None:
 
 
 def test_the_largest_result_fits_into_a_message() -> None:
-    request = Request(Operation.OBJECT, "🍎" * 255, "🍎" * 4000, "🍎" * 4000, 2048, 2048, 150, 30.0, 2**32 - 1, 16)
+    prompts = {f"{role.value}_prompt": "🍎" * limits.MAX_PROMPT for role in Role}
+    request = replace(
+        WITH_PICTURES, model="🍎" * 255, prompt="🍎" * 4000, negative="🍎" * 4000, width=2048, height=2048, steps=150,
+        weight=1 / 3, stop_at=1 / 3, strength=1 / 3, **prompts,
+    )
+    verdict = Verdict(1 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3, "🍎" * limits.MAX_NOTE)
     box = Box(-2048, -2048, 2048, 2048)
-    layer = LayerHeader(Role.FOREGROUND, "🍎" * limits.MAX_NAME, box, 1 / 3, "normal", False, 2**32 - 1)
+    layer = LayerHeader(Role.FOREGROUND, "🍎" * limits.MAX_NAME, box, 1 / 3, "normal", False, 2**32 - 1, 15, verdict)
     made_with = {f"{i:02}" + "🍎" * (limits.MAX_NAME - 2): "🍎" * limits.MAX_NAME for i in range(limits.MAX_MADE_WITH)}
     done = Done(JOB, LayerSetHeader(request, (layer,) * limits.MAX_LAYERS, made_with), limits.MAX_LAYERS)
     assert parse(build(done)) == done
