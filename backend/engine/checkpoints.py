@@ -131,11 +131,12 @@ def wrong_contents(name: str) -> Iterator[None]:
         fail(ErrorCode.BAD_CHECKPOINT, f"{name} does not hold what its kind of file should hold: {reason}.", WRONG_FILE)
 
 
-def read_tensors(path: Path, rename: Rename, place: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+def read_tensors(path: Path, rename: Rename, place: torch.device, dtype: torch.dtype | None) -> dict[str, Tensor]:
     """Read tensors under new names, in one precision, on a device.
 
     Args:
         rename: key in the file → key wanted, or None to leave it out.
+        dtype: of floating point tensors; None keeps that of the file.
 
     Raises:
         LayerDiffusionError: ``missing_file``, ``bad_checkpoint``; ``not_finite`` when a value is not a number in
