@@ -1,7 +1,8 @@
 """Tiny random models in the real file formats: the real topology and key names, narrow levels, no training.
 
 They make noise, not pictures, but everything around the weights is as with real ones. Other tests use them too:
-``write_model(folder)`` writes a complete model and `model_files` describes it as the engine wants it.
+``write_model(folder)`` writes a complete model and `model_files` describes it as the engine wants it. This is Stable
+Diffusion 1.5; `tiny_sdxl` is the same for SDXL.
 """
 
 from __future__ import annotations
@@ -18,18 +19,23 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from backend.engine.prompts import BEGIN, END
-from backend.engine.sharing import SharingLayers
+from backend.engine.sharing import SharingLayers, SharingUnit, attention_modules
+from backend.engine.sharing_units import ControlEncoder
 from backend.engine.transparency_nets import OffsetEncoder, TransparentDecoder
 from backend.models import ModelFiles
-from backend.models.installed import DECODER_FILE, ENCODER_FILE, LAYER_FILES
+from backend.models.modes import MODES, OPERATIONS
 from protocol.job import ModelInfo
-from protocol.request import Operation
 
+LAYER_FILES = {name: f"layer_sd15_{name}.safetensors" for family, name in MODES if family == "sd15"}
+"""Mode → name of the released file."""
 LAYER_FILE = LAYER_FILES["transparent_attn"]
+DECODER_FILE = "layer_sd15_vae_transparent_decoder.safetensors"
+ENCODER_FILE = "layer_sd15_vae_transparent_encoder.safetensors"
 NATIVE_SIDE = 64
 TEXT_WIDTH = 64
 RANK = 2
 DECODER_WIDTHS = (8, 8, 8, 16)
+ENCODER_WIDTHS = CONTROL_WIDTHS = (8,) * 8
 
 UNET: dict[str, Any] = dict(
     sample_size=NATIVE_SIDE // 8, in_channels=4, out_channels=4, block_out_channels=(32, 64, 96, 96),
@@ -77,10 +83,15 @@ def write_folder(folder: Path, unet: dict[str, Any] | None = None) -> Path:
     }
     for name, net in parts.items():
         net.save_pretrained(folder / name, safe_serialization=True)  # type: ignore[operator]
-    (folder / "tokenizer").mkdir()
-    (folder / "tokenizer" / "vocab.json").write_text(json.dumps(ids), "utf-8")
-    (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\n", "utf-8")
+    write_tokenizer(folder / "tokenizer")
     return folder
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Write `vocabulary` as a diffusers folder's tokenizer."""
+    folder.mkdir()
+    (folder / "vocab.json").write_text(json.dumps(vocabulary()), "utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", "utf-8")
 
 
 def ldm_state_dict() -> dict[str, Tensor]:
@@ -88,14 +99,18 @@ def ldm_state_dict() -> dict[str, Tensor]:
     names = json.loads((Path(__file__).parent / "data" / "ldm_names_sd15.json").read_text())
     unet = random_net(lambda: UNet2DConditionModel(**UNET), 1).state_dict()
     tensors = {"model.diffusion_model." + ldm: unet[name] for ldm, name in names.items()}
-    vae = random_net(lambda: AutoencoderKL(**VAE), 2).state_dict()
-    tensors |= {"first_stage_model." + ldm_vae_name(key): as_ldm(key, value) for key, value in vae.items()}
+    tensors |= ldm_vae(random_net(lambda: AutoencoderKL(**VAE), 2))
     text = random_net(lambda: CLIPTextModel(CLIPTextConfig(**text_config(VOCABULARY))), 3).state_dict()
     prefix = "cond_stage_model.transformer.text_model."
     tensors |= {prefix + key: value for key, value in text.items()}
     tensors[prefix + "embeddings.position_ids"] = torch.arange(77)[None]
     tensors["alphas_cumprod"] = torch.linspace(1, 0, 1000)
     return {key: value.contiguous() for key, value in tensors.items()}
+
+
+def ldm_vae(vae: nn.Module) -> dict[str, Tensor]:
+    """A VAE's tensors as a checkpoint in LDM naming holds them."""
+    return {"first_stage_model." + ldm_vae_name(key): as_ldm(key, value) for key, value in vae.state_dict().items()}
 
 
 def ldm_vae_name(key: str) -> str:
@@ -130,10 +145,15 @@ def write_checkpoint(path: Path) -> Path:
     return path
 
 
-def sharing_state_dict() -> dict[str, Tensor]:
-    """A ``layer_sd15_transparent_attn`` file for `UNET`, with effect."""
+def sharing_state_dict(mode: str = "transparent_attn") -> dict[str, Tensor]:
+    """The ``layer_sd15_*`` file of a mode for `UNET`, with effect."""
     unet = random_net(lambda: UNet2DConditionModel(**UNET), 1)
-    layers = random_net(lambda: SharingLayers.for_unet(unet, RANK), 4)
+    frames, condition = len(MODES["sd15", mode].frames), bool(MODES["sd15", mode].conditions)
+    signal = CONTROL_WIDTHS[-1] if condition else None
+    layers = random_net(lambda: SharingLayers(
+        [SharingUnit(m.to_q.in_features, m.to_k.in_features, RANK, frames, signal) for m in attention_modules(unet)],
+        ControlEncoder(CONTROL_WIDTHS) if condition else None,
+    ), 4)
     generator = torch.Generator().manual_seed(5)
     return {
         key: value if value.abs().sum() else 0.1 * torch.randn(value.shape, generator=generator)
@@ -142,14 +162,20 @@ def sharing_state_dict() -> dict[str, Tensor]:
 
 
 def write_layers(folder: Path) -> Path:
-    """Write the three layer files under their released names."""
+    """Write the four layer files, the decoder and the encoder under their released names."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(sharing_state_dict(), folder / LAYER_FILE)
-    decoder = random_net(lambda: TransparentDecoder(DECODER_WIDTHS, 3), 6).state_dict()
-    decoder["conv_out.bias"] = torch.full_like(decoder["conv_out.bias"], 0.5)
-    save_file(decoder, folder / DECODER_FILE)
-    save_file(random_net(lambda: OffsetEncoder((8,) * 8), 7).state_dict(), folder / ENCODER_FILE)
+    for mode, name in LAYER_FILES.items():
+        save_file(sharing_state_dict(mode), folder / name)
+    write_transparency(folder / DECODER_FILE, folder / ENCODER_FILE)
     return folder
+
+
+def write_transparency(decoder_file: Path, encoder_file: Path, seed: int = 6) -> None:
+    """Write a transparent decoder, whose alpha and colours are about a half, and an offset encoder."""
+    decoder = random_net(lambda: TransparentDecoder(DECODER_WIDTHS, 3), seed).state_dict()
+    decoder["conv_out.bias"] = torch.full_like(decoder["conv_out.bias"], 0.5)
+    save_file(decoder, decoder_file)
+    save_file(random_net(lambda: OffsetEncoder(ENCODER_WIDTHS), seed + 1).state_dict(), encoder_file)
 
 
 def write_model(folder: Path, unet: dict[str, Any] | None = None) -> ModelFiles:
@@ -161,7 +187,6 @@ def write_model(folder: Path, unet: dict[str, Any] | None = None) -> ModelFiles:
 
 def model_files(base: Path, layers: Path) -> ModelFiles:
     """A tiny model's files as the engine wants them."""
-    info = ModelInfo("tiny", "Tiny", "sd15", NATIVE_SIDE, (Operation.OBJECT,), "makes noise")
-    return ModelFiles(
-        base, {"transparent_attn": layers / LAYER_FILE}, layers / DECODER_FILE, layers / ENCODER_FILE, info
-    )
+    info = ModelInfo("tiny", "Tiny", "sd15", NATIVE_SIDE, tuple(OPERATIONS["sd15"]), "makes noise")
+    files = {mode: layers / name for mode, name in LAYER_FILES.items()}
+    return ModelFiles(base, files, layers / DECODER_FILE, layers / ENCODER_FILE, info)
