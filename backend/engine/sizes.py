@@ -34,16 +34,18 @@ class Working:
     box: tuple[float, float, float, float]
 
 
-def working_size(width: int, height: int, native_side: int) -> Working:
+def working_size(width: int, height: int, native_side: int, whole: bool = False) -> Working:
     """The working size of a request: an area that the model was made for, never distorted.
 
     Full-size models keep the request's aspect: areas below the native one are scaled up to it, areas above four times
     the native one are scaled down, and the sides are filled up evenly to a multiple of 64. A request that is such a
     multiple and within the range is left alone.
-    Small models make their own square, which is fitted into the middle of the request.
+    Small models make their own square. An object alone is fitted into the middle of the request, with emptiness beside
+    it; where a layer must cover the `whole` request (background, blend, a picture to start from), the square covers it
+    and what is too much is cut.
     """
     if native_side < FULL_SIZE_SIDE:
-        scale = native_side / min(width, height)
+        scale = native_side / (max if whole else min)(width, height)
         left, top = ((native_side - side * scale) / 2 for side in (width, height))
         return Working(native_side, native_side, (left, top, left + width * scale, top + height * scale))
     native, area = native_side**2, width * height

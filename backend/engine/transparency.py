@@ -106,7 +106,8 @@ def encode(offset_encoder: nn.Module, mean: Tensor, std: Tensor, rgba: NDArray[n
     """
     alpha = rgba[..., 3:].astype(np.float32) / 255
     alpha_rgb = torch.from_numpy(np.concatenate([alpha, pad_rgb(rgba)], 2)).permute(2, 0, 1)[None].contiguous()
-    return mean + std * (OFFSET_GAIN * offset_encoder(alpha_rgb.to(mean)))
+    offset = offset_encoder(alpha_rgb.to(next(offset_encoder.parameters()))).to(mean)
+    return mean + std * (OFFSET_GAIN * offset)
 
 
 def vae_input(rgba: NDArray[np.uint8]) -> Tensor:

@@ -50,6 +50,26 @@ def test_a_small_model_makes_its_square_and_it_is_fitted_into_the_middle(width, 
     assert result[0, 0, :3].min() > 0.99 and result[0, 0, 3] == 0, "the colour goes on under the emptiness around"
 
 
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (100, 333), (2048, 64)])
+def test_the_square_of_a_small_model_covers_the_whole_request_when_it_must(width, height):
+    working = working_size(width, height, 128, whole=True)
+    assert (working.width, working.height) == (128, 128)
+    left, top, right, bottom = working.box
+    assert 0 <= left and right <= 128 and 0 <= top and bottom <= 128
+    assert (right - left) / (bottom - top) == pytest.approx(width / height)
+    rgba = np.zeros((128, 128, 4), np.float32)
+    rgba[..., 3] = 1
+    rgba[:, :, 0] = np.linspace(0, 1, 128)[None]
+    result = to_request(rgba, working, width, height)
+    assert result[..., 3].min() > 0.999, "nothing of an opaque layer is empty"
+    assert result[..., 0].mean() == pytest.approx(0.5, abs=0.01), "cut evenly on both sides"
+
+
+def test_covering_changes_nothing_for_a_full_size_model():
+    for width, height in itertools.product(SIDES, SIDES):
+        assert working_size(width, height, 512, whole=True) == working_size(width, height, 512)
+
+
 def test_a_size_within_range_is_cut_out_untouched():
     working = working_size(500, 700, 512)
     rgba = np.random.default_rng(1).random((working.height, working.width, 4), np.float32)
