@@ -1,7 +1,7 @@
-"""Names and sizes of an original Stable Diffusion 1.5 checkpoint ("LDM naming") → diffusers and transformers.
+"""Names and sizes of original Stable Diffusion 1.5 and SDXL checkpoints ("LDM naming") → diffusers and transformers.
 
 Widths and depths are read from the tensors, so that a reduced checkpoint takes the path of a full one; what tensors
-cannot tell (heads, group counts, activations) is that of Stable Diffusion 1.5.
+cannot tell (heads, group counts, activations) is that of the released models.
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ from typing import Any
 Shapes = Mapping[str, tuple[int, ...]]
 
 UNET_HEADS = 8
-TEXT_HEAD_WIDTH = 64
+"""Of every level in SD1.5; SDXL's heads are all equally wide."""
+SDXL_HEAD_WIDTH = TEXT_HEAD_WIDTH = 64
 NORM_GROUPS = 32
-SCALING_FACTOR = 0.18215
+SCALING_FACTORS = {"sd15": 0.18215, "sdxl": 0.13025}
+SAMPLE_SIZES = {"sd15": 64, "sdxl": 128}
+"""Sides of the latents that the models were made for."""
+TIME_IDS = 6
+"""Numbers that tell SDXL the size: original height and width, top and left of the crop, target height and width."""
 RESNETS = 2
 """ResNets per level of the UNet on the way down; one more on the way up."""
 
@@ -25,6 +30,7 @@ RESNET = {
 }
 OUTER = {
     "time_embed.0": "time_embedding.linear_1", "time_embed.2": "time_embedding.linear_2",
+    "label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embedding.linear_2",
     "input_blocks.0.0": "conv_in", "out.0": "conv_norm_out", "out.2": "conv_out",
 }
 VAE_PARTS = (
@@ -38,6 +44,17 @@ VAE_PARTS = (
     (r"\.up_blocks\.(\d+)\.upsample\.", r".up_blocks.\1.upsamplers.0."),
     (r"\.nin_shortcut\.", ".conv_shortcut."), (r"coder\.norm_out\.", "coder.conv_norm_out."),
 )
+OPEN_CLIP = {
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "ln_final.weight": "text_model.final_layer_norm.weight", "ln_final.bias": "text_model.final_layer_norm.bias",
+    "text_projection": "text_projection.weight",
+}
+OPEN_CLIP_BLOCK = {
+    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn": "self_attn", "attn.out_proj": "self_attn.out_proj",
+    "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
+}
+"""Inside ``transformer.resblocks.{i}`` and ``encoder.layers.{i}``."""
 DEPRECATED_VAE_ATTENTION = (
     (".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0."),
 )
@@ -89,21 +106,61 @@ def text_name(key: str) -> str:
     return key.removeprefix("text_model.")
 
 
-def unet_config(shapes: Shapes) -> dict[str, Any]:
-    """Arguments of UNet2DConditionModel for tensors in diffusers names."""
+def open_clip_name(key: str) -> str | None:
+    """Key of OpenCLIP's text tower → transformers name, None for what is no part of it.
+
+    ``attn.in_proj_weight`` and ``_bias`` keep that leaf: see `from_open_clip`.
+    """
+    if key in OPEN_CLIP:
+        return OPEN_CLIP[key]
+    match = re.fullmatch(r"transformer\.resblocks\.(\d+)\.(.+)\.(weight|bias|in_proj_weight|in_proj_bias)", key)
+    if not match or match[2] not in OPEN_CLIP_BLOCK:
+        return None
+    return f"text_model.encoder.layers.{match[1]}.{OPEN_CLIP_BLOCK[match[2]]}.{match[3]}"
+
+
+def from_open_clip(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors named by `open_clip_name` → those of CLIPTextModelWithProjection.
+
+    OpenCLIP keeps q, k and v in one matrix, and multiplies its projection from the right.
+    """
+    found = {}
+    for key, value in tensors.items():
+        stem, fused, leaf = key.rpartition("in_proj_")
+        if fused:
+            for part, third in zip("qkv", value.chunk(3), strict=True):
+                found[f"{stem}{part}_proj.{leaf}"] = third.clone()
+        else:
+            found[key] = value.T.contiguous() if key == OPEN_CLIP["text_projection"] else value
+    return found
+
+
+def unet_config(shapes: Shapes, pooled: int = 0) -> dict[str, Any]:
+    """Arguments of UNet2DConditionModel for tensors in diffusers names; `pooled`: width of SDXL's pooled text."""
     levels = _count(shapes, "down_blocks")
     attention = [f"down_blocks.{i}.attentions.0.norm.weight" in shapes for i in range(levels)]
-    return dict(
-        sample_size=64, in_channels=shapes["conv_in.weight"][1], out_channels=shapes["conv_out.weight"][0],
+    config: dict[str, Any] = dict(
+        sample_size=SAMPLE_SIZES["sd15"],
+        in_channels=shapes["conv_in.weight"][1], out_channels=shapes["conv_out.weight"][0],
         block_out_channels=tuple(shapes[f"down_blocks.{i}.resnets.0.conv1.weight"][0] for i in range(levels)),
         down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention),
         up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
         layers_per_block=RESNETS, attention_head_dim=UNET_HEADS, norm_num_groups=NORM_GROUPS,
         cross_attention_dim=shapes["mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"][1],
     )
+    if "add_embedding.linear_1.weight" not in shapes:
+        return config
+    inputs = shapes["add_embedding.linear_1.weight"][1]
+    depths = (_count(shapes, f"down_blocks.{i}.attentions.0.transformer_blocks") for i in range(levels))
+    return config | dict(
+        sample_size=SAMPLE_SIZES["sdxl"], use_linear_projection=True,
+        attention_head_dim=tuple(max(1, width // SDXL_HEAD_WIDTH) for width in config["block_out_channels"]),
+        transformer_layers_per_block=tuple(max(1, depth) for depth in depths), addition_embed_type="text_time",
+        addition_time_embed_dim=(inputs - pooled) // TIME_IDS, projection_class_embeddings_input_dim=inputs,
+    )
 
 
-def vae_config(shapes: Shapes) -> dict[str, Any]:
+def vae_config(shapes: Shapes, family: str) -> dict[str, Any]:
     """Arguments of AutoencoderKL for tensors in diffusers names."""
     levels = _count(shapes, "encoder.down_blocks")
     return dict(
@@ -111,12 +168,12 @@ def vae_config(shapes: Shapes) -> dict[str, Any]:
         block_out_channels=tuple(shapes[f"encoder.down_blocks.{i}.resnets.0.conv1.weight"][0] for i in range(levels)),
         down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
         layers_per_block=_count(shapes, "encoder.down_blocks.0.resnets"), norm_num_groups=NORM_GROUPS,
-        scaling_factor=SCALING_FACTOR,
+        scaling_factor=SCALING_FACTORS[family],
     )
 
 
 def text_config(shapes: Shapes) -> dict[str, Any]:
-    """Arguments of CLIPTextConfig for tensors in transformers names."""
+    """Arguments of CLIPTextConfig for the tensors of a CLIPTextModel, which is CLIP-L in both families."""
     vocabulary, width = shapes["embeddings.token_embedding.weight"]
     return dict(
         vocab_size=vocabulary, hidden_size=width, projection_dim=width, hidden_act="quick_gelu",
@@ -125,6 +182,13 @@ def text_config(shapes: Shapes) -> dict[str, Any]:
         num_hidden_layers=_count(shapes, "encoder.layers"), num_attention_heads=max(1, width // TEXT_HEAD_WIDTH),
         bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
     )
+
+
+def open_clip_config(shapes: Shapes) -> dict[str, Any]:
+    """Arguments of CLIPTextConfig for the tensors of a CLIPTextModelWithProjection: OpenCLIP's bigG in SDXL."""
+    projection = shapes["text_projection.weight"][0]
+    inner = {text_name(key): shape for key, shape in shapes.items()}
+    return text_config(inner) | dict(hidden_act="gelu", projection_dim=projection)
 
 
 def _count(keys: Iterable[str], prefix: str) -> int:

@@ -2,6 +2,10 @@
 
 The rules are those that people know from AUTOMATIC1111's and Forge's web interfaces ("Original" emphasis, comma
 backtrack 20, clip skip 1), so that a prompt from there means the same here.
+
+Stable Diffusion 1.5 reads CLIP-L's last hidden state, after the final LayerNorm. SDXL (Podell et al. 2023, section 2.1)
+reads the last hidden state but one of CLIP-L and of OpenCLIP's bigG, without a LayerNorm, and bigG's projected feature
+of the whole text beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -21,6 +25,9 @@ from torch import Tensor
 
 from backend.models.families import read_config
 from protocol.errors import ErrorCode, fail
+
+if TYPE_CHECKING:
+    from .checkpoints import BaseModel
 
 CHUNK = 75
 """Tokens of a prompt that one pass of the text encoder reads, between begin and end."""
@@ -31,6 +38,9 @@ BREAK = -1.0
 """Weight of the word that starts a new chunk."""
 MAX_REPEATS = 4
 """As in Forge."""
+OPEN_CLIP_PAD = 0
+"""What OpenCLIP fills up a text with after its end, where CLIP repeats the end."""
+PENULTIMATE = -2
 MAX_IDS = 2**24
 """More ids than any vocabulary has."""
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
@@ -60,6 +70,10 @@ class Vocabulary:
         """Token ids of a text, without begin and end."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
+    def equals(self, other: Vocabulary) -> bool:
+        """Whether both have the same pieces with the same ids."""
+        return self is other or self.tokenizer.get_vocab() == other.tokenizer.get_vocab()
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -67,6 +81,19 @@ class Chunk:
 
     tokens: tuple[int, ...]
     weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TextCondition:
+    """What the UNet is told of a text.
+
+    Attributes:
+        context: ``[1, 77·chunks, C]``, read by the cross-attention.
+        pooled: ``[1, P]``, SDXL's view of the whole text; None in Stable Diffusion 1.5.
+    """
+
+    context: Tensor
+    pooled: Tensor | None = None
 
 
 def parse_emphasis(prompt: str) -> list[tuple[str, float]]:
@@ -160,16 +187,53 @@ def chunks(prompt: str, vocabulary: Vocabulary) -> list[Chunk]:
     return done
 
 
-def encode(prompts: Sequence[str], vocabulary: Vocabulary, text_encoder: Any) -> list[Tensor]:
-    """Text contexts of prompts, ``[1, 77·chunks, C]`` each, in the text encoder's dtype; one call for all chunks."""
-    split = [chunks(prompt, vocabulary) for prompt in prompts]
+def encode(texts: Sequence[str], base: BaseModel, negative: bool = False) -> list[TextCondition]:
+    """Conditions of texts, in the text encoders' dtype and on their device; one call for all chunks.
+
+    Args:
+        base: the text encoders and vocabularies of a model.
+        negative: the texts are negative prompts, of which SDXL reads an empty one as zeros.
+    """
+    split = [chunks(text, base.vocabularies[0]) for text in texts]
     every = [chunk for parts in split for chunk in parts]
-    device = text_encoder.device
+    device = base.text_encoders[0].device
     tokens = torch.tensor([chunk.tokens for chunk in every], device=device)
     weights = torch.tensor([chunk.weights for chunk in every], device=device)
-    z = emphasize(text_encoder(tokens).last_hidden_state, weights)
-    contexts = z.split([len(parts) for parts in split])
-    return [context.reshape(1, -1, context.shape[-1]) for context in contexts]
+    counts = [len(parts) for parts in split]
+    if base.family == "sd15":
+        z = emphasize(base.text_encoders[0](tokens).last_hidden_state, weights)
+        return [TextCondition(_joined(part)) for part in z.split(counts)]
+    z, pooled = _read_twice(tokens, weights, base)
+    found = [
+        TextCondition(_joined(part), whole[:1])
+        for part, whole in zip(z.split(counts), pooled.split(counts), strict=True)
+    ]
+    return [_zeros(c) if negative and not text.strip() else c for text, c in zip(texts, found, strict=True)]
+
+
+def _read_twice(tokens: Tensor, weights: Tensor, base: BaseModel) -> tuple[Tensor, Tensor]:
+    """SDXL's reading of chunks ``[n, 77]``: both encoders' states side by side ``[n, 77, C]``, pooled ``[n, P]``."""
+    first, second = base.text_encoders
+    ends = (tokens == base.vocabularies[1].end).int().argmax(1, keepdim=True)
+    padded = tokens.masked_fill(torch.arange(tokens.shape[1], device=tokens.device) > ends, OPEN_CLIP_PAD)
+    read = second(padded, output_hidden_states=True)
+    states = first(tokens, output_hidden_states=True).hidden_states[PENULTIMATE], read.hidden_states[PENULTIMATE]
+    whole = read.last_hidden_state.take_along_dim(ends.unsqueeze(-1), 1).squeeze(1)
+    return torch.cat([emphasize(z, weights) for z in states], -1), second.text_projection(whole)
+
+
+def _joined(z: Tensor) -> Tensor:
+    return z.reshape(1, -1, z.shape[-1])
+
+
+def _zeros(condition: TextCondition) -> TextCondition:
+    pooled = condition.pooled
+    return TextCondition(torch.zeros_like(condition.context), None if pooled is None else torch.zeros_like(pooled))
+
+
+def time_ids(height: int, width: int) -> Tensor:
+    """What SDXL is told of the size in pixels, ``[1, 6]`` float32: original size, crop's corner, target size."""
+    return torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32)
 
 
 def emphasize(z: Tensor, weights: Tensor) -> Tensor:

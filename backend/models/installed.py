@@ -14,7 +14,7 @@ from protocol.job import ModelInfo
 from protocol.limits import MAX_MODELS, MAX_NAME
 from protocol.request import Operation
 
-from .families import read_config, require_sd15
+from .families import read_config, require_base
 
 REPOSITORY = "LayerDiffusion/layerdiffusion-v1"
 LAYER_FILES = {"transparent_attn": "layer_sd15_transparent_attn.safetensors"}
@@ -25,7 +25,8 @@ BUILTIN_FOLDER = Path(__file__).parents[1] / "builtin"
 BUILTIN_NOTE = "a small model for trying things out; install SDXL or SD1.5 for real work"
 SUFFIXES = (".safetensors", ".ckpt", ".pt")
 """Pickled checkpoints count as present, so that `resolve` can say why they are not used."""
-SD15_SIDE = 512
+SIDES = {"sd15": 512, "sdxl": 1024}
+"""Family → side of the pictures that its checkpoints were made for."""
 LATENT_CELL = 8
 """Pixels per latent position."""
 
@@ -134,15 +135,15 @@ def _name(path: Path) -> str:
 
 
 def _info(model_id: str, base: Path) -> ModelInfo:
-    require_sd15(base)
-    side = SD15_SIDE
+    family = require_base(base)
+    side = SIDES[family]
     if base.is_dir():
         sample = read_config(base / "unet").get("sample_size")
-        side = sample * LATENT_CELL if isinstance(sample, int) else SD15_SIDE
+        side = sample * LATENT_CELL if isinstance(sample, int) else side
     operations = (Operation.OBJECT,)
     if model_id == BUILTIN:
-        return ModelInfo(BUILTIN, "Built-in", "sd15", side, operations, BUILTIN_NOTE, _objects())
-    return ModelInfo(model_id, model_id, "sd15", side, operations, "")
+        return ModelInfo(BUILTIN, "Built-in", family, side, operations, BUILTIN_NOTE, _objects())
+    return ModelInfo(model_id, model_id, family, side, operations, "")
 
 
 def _objects() -> tuple[str, ...]:

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from backend.engine import ldm
-from backend.engine.checkpoints import BaseModel, load_base, load_decoder, load_layers
+from backend.engine.checkpoints import BaseModel, load_base, load_decoder, load_encoder, load_layers
 from backend.engine.device import Device
 from backend.engine.prompts import encode
 from backend.engine.sharing import SharingLayers
+from backend.models.families import base_files
 from protocol.errors import ErrorCode, LayerDiffusionError
 from tests.engine import tiny
 
@@ -64,23 +65,25 @@ def test_file_and_folder_hold_the_same_networks(from_file, folder):
         assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
     for key in ("in_channels", "block_out_channels", "attention_head_dim", "cross_attention_dim", "norm_num_groups"):
         assert from_file.unet.config[key] == tiny.UNET[key]
+    assert from_file.family == other.family == "sd15"
     assert from_file.scaling_factor == other.scaling_factor == 0.18215
-    assert from_file.vocabulary.end == 49407 and other.vocabulary.end == len(tiny.vocabulary()) - 1
+    assert from_file.vocabularies[0].end == 49407 and other.vocabularies[0].end == len(tiny.vocabulary()) - 1
 
 
 def test_text_encoder_gives_the_hidden_state_after_the_final_norm(from_file):
-    [context] = encode(["a red apple"], from_file.vocabulary, from_file.text_encoder)
+    [condition] = encode(["a red apple"], from_file)
     expected = tiny.random_net(lambda: tiny.CLIPTextModel(tiny.CLIPTextConfig(**tiny.text_config(49408))), 3)
     tokens = torch.tensor([[49406, 320, 736, 3055] + [49407] * 73])
-    torch.testing.assert_close(context, expected(tokens).last_hidden_state, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(condition.context, expected(tokens).last_hidden_state, atol=1e-5, rtol=1e-5)
+    assert condition.pooled is None
 
 
 def test_names_of_older_files_are_understood(checkpoint, folder, from_file, tmp_path):
     tensors = load_file(checkpoint)
     old = {k.replace("transformer.text_model.", "transformer."): v for k, v in tensors.items()}
     save_file(old, tmp_path / "old.safetensors")
-    loaded = load_base(tmp_path / "old.safetensors", CPU).text_encoder.state_dict()
-    assert all(torch.equal(v, loaded[k]) for k, v in from_file.text_encoder.state_dict().items())
+    loaded = load_base(tmp_path / "old.safetensors", CPU).text_encoders[0].state_dict()
+    assert all(torch.equal(v, loaded[k]) for k, v in from_file.text_encoders[0].state_dict().items())
     names = [("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")]
     vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
     for new, former in names:
@@ -190,7 +193,7 @@ def test_folders_of_other_models_or_with_missing_parts_are_refused(tmp_path):
     original = config.read_text()
     for change, word in [
         ({"in_channels": 9}, "inpainting"), ({"use_linear_projection": True}, "Diffusion 2"),
-        ({"addition_embed_type": "text_time"}, "SDXL"), ({"cross_attention_dim": 32}, "does not hold"),
+        ({"addition_embed_type": "text_time"}, "different families"), ({"cross_attention_dim": 32}, "does not hold"),
     ]:
         config.write_text(json.dumps(json.loads(original) | change))
         refused(lambda: load_base(folder, CPU), ErrorCode.BAD_CHECKPOINT, "model", word)
@@ -204,23 +207,69 @@ def test_folders_of_other_models_or_with_missing_parts_are_refused(tmp_path):
     refused(lambda: load_base(folder, CPU), ErrorCode.MISSING_FILE, "vae/diffusion_pytorch_model.safetensors")
 
 
+def split(weights: Path) -> Path:
+    """Split a folder's weights in two, as diffusers does with large ones; return their index."""
+    tensors = load_file(weights)
+    weights.unlink()
+    names = [f"{weights.stem}-0000{part}-of-00002.safetensors" for part in (1, 2)]
+    places = {key: names[index % 2] for index, key in enumerate(tensors)}
+    for name in names:
+        save_file({key: value for key, value in tensors.items() if places[key] == name}, weights.with_name(name))
+    index = weights.with_name(weights.name + ".index.json")
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return index
+
+
+def test_weights_in_several_files_are_read_together(from_file, tmp_path):
+    folder = tiny.write_folder(tmp_path / "model")
+    index = split(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    loaded = load_base(folder, CPU).unet.state_dict()
+    assert all(torch.equal(v, loaded[k]) for k, v in from_file.unet.state_dict().items())
+    assert [path.parent.name for path in base_files(folder)] == ["unet", "unet", "vae", "text_encoder"]
+    last = sorted(index.parent.glob("*.safetensors"))[-1]
+    last.rename(tmp_path / last.name)
+    refused(lambda: load_base(folder, CPU), ErrorCode.MISSING_FILE, last.name)
+    index.write_text(index.read_text().replace(last.name, f"../../{last.name}"))
+    refused(lambda: load_base(folder, CPU), ErrorCode.BAD_CHECKPOINT, "index.json", f"../../{last.name}")
+
+
 def test_a_missing_file_is_missing(tmp_path):
     refused(lambda: load_base(tmp_path / "gone.safetensors", CPU), ErrorCode.MISSING_FILE, "gone.safetensors")
 
 
 def test_layer_files_in_each_others_place_are_refused(from_file, tmp_path):
     tiny.write_layers(tmp_path)
-    layers, decoder = tmp_path / tiny.LAYER_FILE, tmp_path / tiny.DECODER_FILE
+    layers, decoder, encoder = (tmp_path / name for name in (tiny.LAYER_FILE, tiny.DECODER_FILE, tiny.ENCODER_FILE))
     refused(
         lambda: load_layers(decoder, from_file.unet, CPU.place), ErrorCode.BAD_CHECKPOINT,
         "is a transparent decoder", "expected an SD1.5 layer file",
     )
     refused(lambda: load_decoder(layers, CPU.place, torch.float32), ErrorCode.BAD_CHECKPOINT, "is an SD1.5 layer file")
+    refused(
+        lambda: load_encoder(decoder, CPU.place, torch.float32), ErrorCode.BAD_CHECKPOINT, "is a transparent decoder",
+        "expected a transparent encoder",
+    )
+    refused(lambda: load_decoder(encoder, CPU.place, torch.float32), ErrorCode.BAD_CHECKPOINT, "a transparent encoder")
     config: dict[str, Any] = tiny.UNET | {"cross_attention_dim": 32}
     narrow = tiny.random_net(lambda: tiny.UNet2DConditionModel(**config), 1)
     refused(
         lambda: load_layers(layers, narrow, CPU.place), ErrorCode.BAD_CHECKPOINT, layers.name, "attention module has"
     )
+
+
+def test_the_encoder_has_the_tensors_of_its_file(tmp_path):
+    tiny.write_layers(tmp_path)
+    encoder = load_encoder(tmp_path / tiny.ENCODER_FILE, CPU.place, torch.float32)
+    state, tensors = encoder.state_dict(), load_file(tmp_path / tiny.ENCODER_FILE)
+    assert state.keys() == tensors.keys() and all(torch.equal(value, state[key]) for key, value in tensors.items())
+    assert not encoder.training
+
+
+@pytest.mark.parametrize(("mode", "frames"), [("transparent_attn", 1), ("joint", 3), ("fg2bg", 2), ("bg2fg", 2)])
+def test_the_layer_file_of_every_mode_is_loaded(mode, frames, from_file, tmp_path):
+    save_file(tiny.sharing_state_dict(mode), tmp_path / tiny.LAYER_FILES[mode])
+    layers = load_layers(tmp_path / tiny.LAYER_FILES[mode], from_file.unet, CPU.place, frames)
+    assert layers.frames == frames and (layers.kwargs_encoder is not None) == (frames == 2)
 
 
 def test_a_layer_file_of_another_mode_is_refused(from_file, tmp_path):
