@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -238,7 +239,7 @@ def test_the_switch_changes_the_result_and_so_does_the_step_before_it(sampler: S
 ])
 @pytest.mark.parametrize("steps", [2, 5, 20])
 def test_trajectory_equals_that_of_diffusers_with_the_corrected_first_noise(
-    algorithm: str, sampler: Sampler, steps: int
+    algorithm: Literal["dpmsolver++", "sde-dpmsolver++"], sampler: Sampler, steps: int
 ):
     scheduler = DPMSolverMultistepScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", algorithm_type=algorithm, solver_order=2,
