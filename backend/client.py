@@ -20,7 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.images import MAX_FRAME, Assembler
+from protocol.images import MAX_FRAME, Assembler, frames
 from protocol.job import LayerSet, ModelInfo, Progress
 from protocol.messages import (
     Acknowledge,
@@ -116,13 +116,27 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def generate(self, request: Request, report: Callable[[Progress], None] = lambda progress: None) -> LayerSet:
+    def generate(
+        self,
+        request: Request,
+        images: Sequence[bytes] = (),
+        report: Callable[[Progress], None] = lambda progress: None,
+    ) -> LayerSet:
         """Run one job and wait for its layers.
+
+        Args:
+            request: what to make.
+            images: the pixels of each of its inputs, in order: straight RGBA, 8 bits, width * height * 4 bytes.
+            report: told every step.
 
         Raises the job's `LayerDiffusionError`; ``internal`` when the connection ends before the result.
         """
         job = secrets.token_hex(16)
         self._send(Generate(job, request))
+        for index, (picture, pixels) in enumerate(zip(request.inputs, images, strict=True)):
+            for frame in frames(job, index, picture.width, picture.height, pixels):
+                with _explained():
+                    self._websocket.send(frame)
         while True:
             message = self._receive()
             if isinstance(message, Refused) and message.job in (job, None):

@@ -14,6 +14,7 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -53,12 +54,12 @@ class Worker:
             # The first job tries again and tells somebody who can read it.
             log.exception("The engine could not be loaded")
         while True:
-            self._answer(self._inbox.jobs.get())
+            self._answer(*self._inbox.jobs.get())
 
-    def _answer(self, message: Generate) -> None:
+    def _answer(self, message: Generate, pictures: Sequence[bytes]) -> None:
         """Do one job and send its outcome."""
         try:
-            layer_set = self._generate(message)
+            layer_set = self._generate(message, pictures)
             if layer_set is None:
                 self._send(Cancelled(message.job))
                 return
@@ -68,7 +69,7 @@ class Worker:
         except Exception as error:
             self._send(Failed(message.job, as_error(error)))
 
-    def _generate(self, message: Generate) -> LayerSet | None:
+    def _generate(self, message: Generate, pictures: Sequence[bytes]) -> LayerSet | None:
         """Return the job's result, or None when it was cancelled."""
         # Imported here so that an engine that cannot be loaded is the job's error.
         from . import models
@@ -80,6 +81,7 @@ class Worker:
         try:
             return generate(
                 message.request,
+                pictures,
                 models.resolve(message.request.model),
                 lambda progress: self._send(Running(message.job, progress)),
                 lambda: self._inbox.cancelled(message.job),
@@ -96,7 +98,8 @@ class Inbox:
     """Reads the pipe in a thread of its own, so that a cancel is seen while a job computes."""
 
     def __init__(self, connection: Connection) -> None:
-        self.jobs: queue.SimpleQueue[Generate] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[tuple[Generate, Sequence[bytes]]] = queue.SimpleQueue()
+        """Jobs with the pixels of their inputs."""
         self._cancelled: str | None = None
         threading.Thread(target=self._read, args=(connection,), name="inbox", daemon=True).start()
 
@@ -109,8 +112,9 @@ class Inbox:
             while True:
                 message = parse(connection.recv_bytes().decode())
                 if isinstance(message, Generate):
+                    pictures = [connection.recv_bytes() for _ in message.request.inputs]
                     self._cancelled = None
-                    self.jobs.put(message)
+                    self.jobs.put((message, pictures))
                 elif isinstance(message, Cancel):
                     self._cancelled = message.job
         finally:

@@ -65,6 +65,13 @@ def read_header(frame: bytes) -> FrameHeader:
     return FrameHeader(job.hex(), index, width, height, offset, total)
 
 
+def job_of(frame: bytes) -> str | None:
+    """Return the id of the job that a binary message names, or None when it does not even begin as a frame."""
+    if len(frame) < HEADER.size or not frame.startswith(MAGIC):
+        return None
+    return HEADER.unpack_from(frame)[1].hex()
+
+
 class Assembler:
     """Puts images together again; one for each connection, since frames do not continue on the next one."""
 

@@ -15,11 +15,12 @@ from websockets.http11 import Response
 
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.images import MAX_FRAME, Assembler
+from protocol.images import MAX_FRAME
 from protocol.messages import FromServer, Hello, Refused, build, parse
 
 from . import access
 from .hub import Hub
+from .incoming import Incoming
 from .outbox import Outbox
 
 GREETING_TIMEOUT = 10.0
@@ -98,16 +99,16 @@ async def _converse(hub: Hub, websocket: ServerConnection) -> None:
         await websocket.send(build(Refused(error, None)))
         await websocket.close(POLICY_VIOLATION, error.code.value)
         return
-    outbox = Outbox(websocket)
+    outbox, incoming = Outbox(websocket), Incoming()
     sender = asyncio.create_task(outbox.run())
     try:
         await hub.join(hello, outbox)
         async for data in websocket:
-            if (refused := await _obey(hub, hello.client_id, data)) is not None:
+            if (refused := await _obey(hub, hello.client_id, data, incoming)) is not None:
                 outbox.send(refused)
             await outbox.room()
     finally:
-        hub.leave(hello.client_id, outbox)
+        hub.leave(hello.client_id, outbox, incoming)
         sender.cancel()
 
 
@@ -124,16 +125,20 @@ def _greeting(data: str | bytes) -> Hello:
     return hello
 
 
-async def _obey(hub: Hub, client: str, data: str | bytes) -> FromServer | None:
+async def _obey(hub: Hub, client: str, data: str | bytes, incoming: Incoming) -> FromServer | None:
     """Obey one message; return the refusal if it must be refused."""
     job: str | None = None
     try:
         if isinstance(data, bytes):
-            Assembler().add(data)
-            fail(ErrorCode.BAD_MESSAGE, "No operation of this version takes an image from the client.")
+            hub.receive(data, incoming)
+            return None
         message = parse(data)
         job = getattr(message, "job", None)
-        await hub.obey(client, message)
+        await hub.obey(client, message, incoming)
     except LayerDiffusionError as error:
-        return Refused(error, job or error.job)
+        job = job or error.job
+        if job is not None:
+            # It may be that of a `generate` whose pictures are on their way.
+            incoming.pass_over(job)
+        return Refused(error, job)
     return None

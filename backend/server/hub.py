@@ -32,6 +32,7 @@ from protocol.messages import (
 )
 from protocol.request import Request
 
+from .incoming import Incoming, Pictures
 from .jobs import Job, Jobs
 from .outbox import Outbox
 from .supervisor import Outcome, Supervisor, Target
@@ -78,6 +79,9 @@ class Hub:
         replaced = self._clients.get(hello.client_id)
         self._clients[hello.client_id] = outbox
         held = self.jobs.of(hello.client_id)
+        for job in [job for job in held if job.awaited]:
+            self.jobs.drop(job)
+            held.remove(job)
         outbox.send(Welcome(VERSION, SERVER, models, tuple(job.status for job in held)))
         if problem is not None:
             outbox.send(Refused(problem, None))
@@ -92,16 +96,20 @@ class Hub:
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
-    def leave(self, client: str, outbox: Outbox) -> None:
-        """Forget a connection; the client's jobs stay."""
+    def leave(self, client: str, outbox: Outbox, incoming: Incoming) -> None:
+        """Forget a connection; the client's jobs stay, but for one whose pictures had not all come over it."""
+        self._abandon(incoming)
         if self._clients.get(client) is outbox:
             del self._clients[client]
 
-    async def obey(self, client: str, message: Message) -> None:
-        """Do what a client's message says. Raises `LayerDiffusionError` when it must be refused."""
+    async def obey(self, client: str, message: Message, incoming: Incoming) -> None:
+        """Do what a client's message says; `incoming` is its connection's.
+
+        Raises `LayerDiffusionError` when it must be refused.
+        """
         match message:
-            case Generate(job_id, request):
-                await self._generate(client, job_id, request)
+            case Generate():
+                await self._generate(client, message, incoming)
             case Cancel(job_id):
                 self._cancel(self.jobs.find(client, job_id))
                 self._advance()
@@ -116,6 +124,17 @@ class Hub:
             case _:
                 fail(ErrorCode.BAD_MESSAGE, f"A client may not send {type(message).__name__} here.")
 
+    def receive(self, frame: bytes, incoming: Incoming) -> None:
+        """Take a binary message of a client. Raises `LayerDiffusionError` when it must be refused."""
+        try:
+            pictures = incoming.add(frame)
+        except LayerDiffusionError as error:
+            if error.job is not None:
+                self._abandon(incoming)
+            raise
+        if pictures is not None:
+            self._complete(pictures)
+
     async def stop(self) -> None:
         """Fail every unfinished job, see that the clients hear of it, and end the worker."""
         self._stopping = True
@@ -128,7 +147,18 @@ class Hub:
             room.cancel()
         await self.supervisor.stop()
 
-    async def _generate(self, client: str, job_id: str, request: Request) -> None:
+    async def _generate(self, client: str, message: Generate, incoming: Incoming) -> None:
+        if (halved := self._abandon(incoming)) is not None:
+            error = LayerDiffusionError(ErrorCode.BAD_MESSAGE, "Another job came before this one's pictures had.")
+            self._send(client, Refused(error, halved.id))
+        job = await self._admit(client, message.job, message.request)
+        if message.request.inputs:
+            incoming.expect(job)
+        else:
+            self._complete(Pictures(job, (), b""))
+
+    async def _admit(self, client: str, job_id: str, request: Request) -> Job:
+        """Return the job of this id and request, a new one if need be. Raises when there can be none."""
         if self.jobs.existing(client, job_id, request) is None:
             model = await _ask(self._find_installed, request.model)
             if request.operation not in model.operations:
@@ -138,9 +168,27 @@ class Hub:
         if job is None:
             if self._stopping:
                 fail(ErrorCode.CANCELLED_BY_SHUTDOWN)
-            job = self.jobs.submit(client, job_id, request, self._clients.keys())
+            job = self.jobs.admit(client, job_id, request, self._clients.keys())
+        return job
+
+    def _complete(self, pictures: Pictures) -> None:
+        """Queue the job whose pictures have come, or tell the state of one that was there already."""
+        job = pictures.job
+        if job.awaited:
+            self.jobs.submit(job, pictures.images, pictures.digest)
+        elif job.digest not in (None, pictures.digest):
+            error = LayerDiffusionError(ErrorCode.DUPLICATE_JOB)
+            error.job = job.id
+            raise error
         self._send_state(job)
         self._advance()
+
+    def _abandon(self, incoming: Incoming) -> Job | None:
+        """Await no more pictures on a connection; return the job that will not get them, if any."""
+        job = incoming.end()
+        if job is not None and job.awaited:
+            self.jobs.drop(job)
+        return job
 
     def _cancel(self, job: Job) -> None:
         if job.final:
@@ -153,7 +201,7 @@ class Hub:
     def _advance(self) -> None:
         """Start the next job if the worker is free, and tell the waiting ones where they stand."""
         if not self._stopping and not self.supervisor.busy and (job := self.jobs.take()) is not None:
-            self.supervisor.run(job.id, job.request)
+            self.supervisor.run(job.id, job.request, job.pictures)
             self._send_state(job)
         for job in self.jobs.renumber():
             self._send_state(job)

@@ -17,11 +17,17 @@ FINAL = (State.DONE, State.FAILED, State.CANCELLED)
 
 @dataclass(eq=False)
 class Job:
-    """One job of one client; `layer_set` is there when done, `error` when failed, `progress` once it has reported."""
+    """One job of one client; `layer_set` is there when done, `error` when failed, `progress` once it has reported.
+
+    `pictures` are those of the request's inputs, dropped with the final state; `digest` tells them from others, and is
+    None as long as they have not all come.
+    """
 
     id: str
     client: str
     request: Request
+    pictures: tuple[bytes, ...] = ()
+    digest: bytes | None = None
     state: State = State.QUEUED
     position: int = 0
     progress: Progress | None = None
@@ -33,11 +39,16 @@ class Job:
         return self.state in FINAL
 
     @property
+    def awaited(self) -> bool:
+        """Whether it waits for its pictures, before it is in the queue."""
+        return self.digest is None and not self.final
+
+    @property
     def promised(self) -> int:
-        """Bytes of pixels that its result has or may have."""
+        """Bytes of pixels that its request and its result have or may have."""
         if self.state in (State.FAILED, State.CANCELLED):
             return 0
-        return self.request.width * self.request.height * 4 * self.request.batch
+        return self.request.result_bytes + (0 if self.final else self.request.input_bytes)
 
     @property
     def status(self) -> JobStatus:
@@ -68,19 +79,26 @@ class Jobs:
         return job
 
     def existing(self, client: str, job_id: str, request: Request) -> Job | None:
-        """Return the job that this id and request name already, if any. Raises `duplicate_job` for another request."""
+        """Return the job that this id and request name already, if any. Raises `duplicate_job` for another request.
+
+        One that waits for its pictures is none yet: it is sent anew.
+        """
         job = self._jobs.get((client, job_id))
-        if job is not None and job.request != request:
+        if job is None or job.awaited:
+            return None
+        if job.request != request:
             fail(ErrorCode.DUPLICATE_JOB)
         return job
 
-    def submit(self, client: str, job_id: str, request: Request, present: Collection[str]) -> Job:
-        """Append a new job to the queue. Raises `queue_full`.
+    def admit(self, client: str, job_id: str, request: Request, present: Collection[str]) -> Job:
+        """Return a new job that waits for its pictures, with memory for it set aside. Raises `queue_full`.
 
         Only where the limits for all clients together leave no other way, final states of clients that are not
         `present` are forgotten, the oldest jobs' first.
         """
         job = Job(job_id, client, request)
+        if (halved := self._jobs.get((client, job_id))) is not None:
+            self.drop(halved)
         held = self.of(client)
         if len(held) >= MAX_QUEUE:
             fail(
@@ -94,9 +112,19 @@ class Jobs:
             )
         self._make_room(job.promised, present)
         self._jobs[client, job_id] = job
+        return job
+
+    def submit(self, job: Job, pictures: tuple[bytes, ...], digest: bytes) -> None:
+        """Append an admitted job, whose pictures have come, to the queue."""
+        job.pictures, job.digest = pictures, digest
         self._queue.append(job)
         self.renumber()
-        return job
+
+    def drop(self, job: Job) -> None:
+        """Forget a job whose pictures will not come."""
+        job.state = State.CANCELLED
+        if self._jobs.get((job.client, job.id)) is job:
+            del self._jobs[job.client, job.id]
 
     def _make_room(self, promised: int, present: Collection[str]) -> None:
         too_many = len(self._jobs) + 1 - MAX_JOBS_ALL
@@ -135,9 +163,10 @@ class Jobs:
 
     def finish(self, job: Job, outcome: LayerSet | LayerDiffusionError | None) -> None:
         """Give an unfinished job its final state: done, failed, or (None) cancelled."""
-        if job.state is State.QUEUED:
+        if job in self._queue:
             self._queue.remove(job)
         job.position = 0
+        job.pictures = ()
         if isinstance(outcome, LayerSet):
             job.state, job.layer_set = State.DONE, outcome
         elif isinstance(outcome, LayerDiffusionError):

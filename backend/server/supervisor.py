@@ -1,7 +1,8 @@
 """Owns the worker process: starts it, talks to it over a pipe, notices its end.
 
 The pipe carries the messages of the protocol as UTF-8: `generate` and `cancel` to the worker, `running`, `done`,
-`failed` and `cancelled` back. `done` is followed by the pixels of each layer as they are, one message each.
+`failed` and `cancelled` back. `generate` is followed by the pixels of each of the request's inputs, `done` by those of
+each layer, as they are, one message each.
 Everything that can block, starting a process included, happens in threads.
 """
 
@@ -12,7 +13,7 @@ import contextlib
 import logging
 import multiprocessing
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -49,7 +50,7 @@ class Supervisor:
         self._on_outcome = on_outcome
         self._process: _Process | None = None
         self._job: str | None = None
-        self._again: Generate | None = None
+        self._again: tuple[Generate, Sequence[bytes]] | None = None
         self._patience: asyncio.TimerHandle | None = None
 
     @property
@@ -67,13 +68,13 @@ class Supervisor:
         if self._process is None:
             self._process = _Process(self._target, self._received, self._ended)
 
-    def run(self, job: str, request: Request) -> None:
-        """Give the worker a job; only when it is not busy."""
+    def run(self, job: str, request: Request, pictures: Sequence[bytes]) -> None:
+        """Give the worker a job with the pixels of its inputs; only when it is not busy."""
         assert self._job is None
         message = Generate(job, request)
         self._job = job
-        self._again = message if self._process is not None else None
-        self._give(message)
+        self._again = (message, pictures) if self._process is not None else None
+        self._give(message, pictures)
 
     def cancel(self, job: str) -> None:
         """Ask the worker to stop this job, and kill it if it does not; the outcome follows as of any other job."""
@@ -88,10 +89,10 @@ class Supervisor:
         if self._process is not None:
             await self._process.stop()
 
-    def _give(self, message: Generate) -> None:
+    def _give(self, message: Generate, pictures: Sequence[bytes]) -> None:
         self.warm()
         assert self._process is not None
-        self._process.send(message)
+        self._process.send(message, pictures)
 
     def _received(self, message: Running | Done | Failed | Cancelled, layer_set: LayerSet | None) -> None:
         if message.job != self._job:
@@ -108,7 +109,7 @@ class Supervisor:
             self._process = None
         if self._again is not None:
             again, self._again = self._again, None
-            self._give(again)
+            self._give(*again)
         elif self._job is not None:
             self._finish(LayerDiffusionError(ErrorCode.WORKER_DIED, description))
 
@@ -146,8 +147,8 @@ class _Process:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    def send(self, message: Generate | Cancel) -> None:
-        self._writer.submit(self._send, build(message).encode())
+    def send(self, message: Generate | Cancel, pictures: Sequence[bytes] = ()) -> None:
+        self._writer.submit(self._send, build(message).encode(), *pictures)
 
     async def stop(self) -> None:
         """Kill the process and wait for its end."""
@@ -180,11 +181,12 @@ class _Process:
         self._reader.daemon = True
         self._reader.start()
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, *parts: bytes) -> None:
         # A worker that is gone is noticed by the reader, one that could not be started was told of.
         with contextlib.suppress(OSError):
             if self._pipe is not None:
-                self._pipe.send_bytes(data)
+                for part in parts:
+                    self._pipe.send_bytes(part)
 
     def _stop(self) -> None:
         self.kill()

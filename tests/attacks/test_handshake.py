@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from backend.server.access import allowed_hosts
+from protocol import VERSION
 from protocol.errors import TEXTS, ErrorCode
 from tests.server.harness import TOKEN, Backend
 
@@ -82,7 +83,7 @@ def test_a_browser_that_asks_for_a_page(backend: Backend) -> None:
 
 def test_the_server_still_accepts_its_friends(backend: Backend) -> None:
     with backend.client() as client:
-        assert client.welcome.version == 1
+        assert client.welcome.version == VERSION
 
 
 def _raw_refusal(backend: Backend, authorization: bytes) -> tuple[int, str]:

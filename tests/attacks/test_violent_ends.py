@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from backend.server import supervisor
+from protocol import VERSION
 from protocol.errors import ErrorCode
 from protocol.images import Image
 from protocol.messages import Acknowledge, Cancel, Cancelled, Done, Failed, Hello, Running, Started, State, build
@@ -45,7 +46,7 @@ def test_a_connection_cut_before_the_greeting(backend: Backend) -> None:
     with backend.connect() as websocket:
         websocket.socket.shutdown(socket.SHUT_RDWR)
     with backend.connect() as websocket:
-        websocket.send(build(Hello((1,), "test", new_id())))
+        websocket.send(build(Hello((VERSION,), "test", new_id())))
         websocket.socket.shutdown(socket.SHUT_RDWR)
     with backend.client() as client:
         assert client.result(client.generate()).request == request()

@@ -21,7 +21,7 @@ def test_whole_way_over_the_websocket(tiny_model):
     with running_backend() as address:
         with Client(address) as client:
             assert "tiny" in [model.id for model in client.models]
-            result = client.generate(REQUEST, progress.append)
+            result = client.generate(REQUEST, report=progress.append)
         assert [(layer.box, layer.seed) for layer in result.layers] == [(Box(0, 0, 72, 64), 1), (Box(0, 0, 72, 64), 2)]
         fractions = [report.fraction for report in progress]
         assert fractions == sorted(fractions) and fractions[-1] == 1

@@ -88,7 +88,8 @@ def test_every_message_has_a_type_and_an_example() -> None:
 def test_the_readme_describes_every_object_and_choice() -> None:
     readme = (Path(protocol.__file__).parent / "README.md").read_text(encoding="utf-8")
     objects = dict(re.findall(r"^\*\*(\w+)\*\*(.*?)^$", readme, re.MULTILINE | re.DOTALL))
-    for name, kind in {"layer": LayerHeader, "verdict": Verdict, "box": Box, "progress": Progress, "input": Input}.items():
+    described = {"layer": LayerHeader, "verdict": Verdict, "box": Box, "progress": Progress, "input": Input}
+    for name, kind in described.items():
         for field in fields(kind):
             assert f"`{field.name}`" in objects[name], (name, field.name)
     request = readme[readme.index("**request**") : readme.index("**input**")]

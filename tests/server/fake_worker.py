@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -38,10 +39,20 @@ def main(connection: Connection) -> None:
         except EOFError:
             return
         if isinstance(message, Generate):
-            _answer(connection, message.job, message.request)
+            pictures = [connection.recv_bytes() for _ in message.request.inputs]
+            _answer(connection, message.job, message.request, pictures)
 
 
-def _answer(connection: Connection, job: str, request: Request) -> None:
+def echo(request: Request, pictures: Sequence[bytes]) -> LayerSet:
+    """A result that holds the request's pictures as they came."""
+    layers = tuple(
+        Layer(Role.FOREGROUND, picture.source.value, Box(0, 0, picture.width, picture.height), pixels)
+        for picture, pixels in zip(request.inputs, pictures, strict=True)
+    )
+    return LayerSet(request, layers, {"worker": str(os.getpid())})
+
+
+def _answer(connection: Connection, job: str, request: Request, pictures: Sequence[bytes]) -> None:
     word, _, rest = request.prompt.partition(" ")
     if word == "vanish":
         os._exit(4)
@@ -67,7 +78,7 @@ def _answer(connection: Connection, job: str, request: Request) -> None:
             Path(rest).read_bytes()
         _progress(connection, job, 0.125)
         _progress(connection, job, 0.5)
-        result = layer_set(request)
+        result = echo(request, pictures) if word == "echo" else layer_set(request)
         _send(connection, Done(job, result.header, len(result.layers)))
         for layer in result.layers:
             connection.send_bytes(layer.pixels)

@@ -6,7 +6,8 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from websockets.sync.client import ClientConnection, connect
@@ -16,17 +17,17 @@ from backend.server.hub import Hub
 from backend.server.supervisor import Target
 from protocol import VERSION
 from protocol.errors import ErrorCode, fail
-from protocol.images import MAX_FRAME, Assembler, Image
+from protocol.images import MAX_FRAME, Assembler, Image, frames
 from protocol.job import LayerSet, ModelInfo
 from protocol.messages import Done, Generate, Hello, Message, Welcome, build, parse
-from protocol.request import Operation, Request
+from protocol.request import Input, Operation, Request, Source
 
 from . import fake_worker
 
 TIMEOUT = 120.0
 """Seconds after which a test gives up waiting; never reached when all is well."""
 TOKEN = secrets.token_hex(32)
-MODEL = ModelInfo("fake", "Fake", "sd15", 128, (Operation.OBJECT,), "paints nothing")
+MODEL = ModelInfo("fake", "Fake", "sd15", 128, tuple(Operation), "paints nothing")
 
 M = TypeVar("M", bound=Message)
 
@@ -37,6 +38,32 @@ def new_id() -> str:
 
 def request(prompt: str = "paint", *, side: int = 64, batch: int = 1, seed: int = 1, model: str = "fake") -> Request:
     return Request(Operation.OBJECT, model, prompt, "", side, side, 4, 5.0, seed, batch)
+
+
+PICTURES = (Input(Source.BLEND, 600, 500), Input(Source.INIT, 1, 1), Input(Source.BACKGROUND, 70, 64))
+"""Of an extraction that refines; the first one takes two frames."""
+
+
+def with_pictures(prompt: str = "echo", inputs: tuple[Input, ...] = PICTURES, **settings: Any) -> Request:
+    """A request for a foreground, with all the pictures that one can start from."""
+    return replace(request(prompt, **settings), operation=Operation.EXTRACT_FOREGROUND, inputs=inputs)
+
+
+def pixels_of(what: Request, shade: int = 0) -> list[bytes]:
+    """Pixels for the inputs of a request, others for each of them and for each shade."""
+    return [
+        (bytes((i + index + shade) % 253 for i in range(253)) * (picture.size // 253 + 1))[: picture.size]
+        for index, picture in enumerate(what.inputs)
+    ]
+
+
+def frames_of(job: str, what: Request, shade: int = 0) -> list[bytes]:
+    """The frames of those pixels."""
+    return [
+        frame
+        for index, (picture, pixels) in enumerate(zip(what.inputs, pixels_of(what, shade), strict=True))
+        for frame in frames(job, index, picture.width, picture.height, pixels)
+    ]
 
 
 class Backend:
@@ -60,7 +87,9 @@ class Backend:
 
     def stop(self) -> None:
         """Begin to stop, as on SIGTERM."""
-        self._loop.call_soon_threadsafe(self._stop.set)
+        # The loop is closed once the backend has stopped.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop.set)
 
     @property
     def worker_pid(self) -> int | None:
@@ -123,6 +152,14 @@ class Client:
         """Send a job and return its id."""
         job = new_id()
         self.send(Generate(job, request(prompt, **settings)))
+        return job
+
+    def generate_from(self, what: Request, shade: int = 0) -> str:
+        """Send a job with the pictures of its inputs and return its id."""
+        job = new_id()
+        self.send(Generate(job, what))
+        for frame in frames_of(job, what, shade):
+            self.send(frame)
         return job
 
     def receive(self) -> Message | Image:

@@ -25,7 +25,7 @@ def _submit(jobs: Jobs, client: str, count: int, what: Request = LARGEST, presen
     """Submit so many jobs and return their ids."""
     ids = [f"{client} {len(jobs.of(client)) + index}" for index in range(count)]
     for job_id in ids:
-        jobs.submit(client, job_id, what, present)
+        jobs.submit(jobs.admit(client, job_id, what, present), (), b"")
     return ids
 
 

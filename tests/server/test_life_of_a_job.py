@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from backend.server.hub import Hub
+from backend.server.incoming import Incoming
+from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.job import ModelInfo
 from protocol.messages import (
@@ -37,7 +39,7 @@ from .harness import MODEL, TIMEOUT, Backend, Client, new_id, request
 
 def test_welcome_names_version_and_models(backend: Backend) -> None:
     with backend.client() as client:
-        assert client.welcome.version == 1
+        assert client.welcome.version == VERSION
         assert client.welcome.models == (MODEL,)
         assert client.welcome.jobs == ()
 
@@ -232,7 +234,7 @@ def test_a_job_that_comes_while_the_server_stops_is_refused() -> None:
             return MODEL
 
         hub = Hub(fake_worker.main, lambda: [MODEL], find)
-        generating = asyncio.create_task(hub.obey(new_id(), Generate(new_id(), request())))
+        generating = asyncio.create_task(hub.obey(new_id(), Generate(new_id(), request()), Incoming()))
         await asyncio.sleep(0)
         await hub.stop()
         stopped.set()
