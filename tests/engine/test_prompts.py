@@ -18,6 +18,7 @@ from backend.engine.prompts import (
     folder_vocabulary,
     parse_emphasis,
     same_length,
+    time_ids,
 )
 from protocol.errors import ErrorCode, LayerDiffusionError
 
@@ -82,6 +83,11 @@ def test_contexts_of_different_length_are_repeated_not_padded():
 
 def test_contexts_without_a_small_common_length_are_left_alone():
     assert same_length([torch.randn(1, 77 * 2, 8), torch.randn(1, 77 * 5, 8)]) is None
+
+
+def test_size_conditioning_names_height_before_width_and_no_crop():
+    ids = time_ids(832, 1216)
+    assert ids.dtype == torch.float32 and ids.tolist() == [[832, 1216, 0, 0, 832, 1216]]
 
 
 @pytest.mark.parametrize(("ids", "merges"), [
