@@ -129,7 +129,7 @@ def from_open_clip(tensors: Mapping[str, Any]) -> dict[str, Any]:
         stem, fused, leaf = key.rpartition("in_proj_")
         if fused:
             for part, third in zip("qkv", value.chunk(3), strict=True):
-                found[f"{stem}{part}_proj.{leaf}"] = third.clone()
+                found[f"{stem}{part}_proj.{leaf}"] = third
         else:
             found[key] = value.T.contiguous() if key == OPEN_CLIP["text_projection"] else value
     return found

@@ -63,8 +63,6 @@ def test_file_and_folder_hold_the_same_networks(from_file, folder):
         assert states[0].keys() == states[1].keys() == states[2].keys()
         for key, value in states[0].items():
             assert torch.equal(value, states[1][key]) and torch.equal(value, states[2][key]), key
-        # Two tensors that share memory would be patched together.
-        assert len({value.data_ptr() for value in states[0].values()}) == len(states[0])
     for key in tiny_sdxl.UNET.keys() - {"sample_size"}:
         assert from_file.unet.config[key] == tiny_sdxl.UNET[key], key
     for found, wanted in zip(from_file.text_encoders, other.text_encoders, strict=True):

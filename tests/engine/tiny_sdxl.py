@@ -7,6 +7,7 @@ text encoders and the projection differ in width, so that none can stand in anot
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,19 @@ def nets(vocabulary: int, unet: dict[str, Any] | None = None) -> dict[str, nn.Mo
     return {
         "unet": tiny.random_net(lambda: UNet2DConditionModel(**UNET | (unet or {})), 11),
         "vae": tiny.random_net(lambda: AutoencoderKL(**VAE), 12),
-        "text_encoder": tiny.random_net(lambda: CLIPTextModel(CLIPTextConfig(**first)), 13),
-        "text_encoder_2": tiny.random_net(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**second)), 14),
+        "text_encoder": _varied(lambda: CLIPTextModel(CLIPTextConfig(**first)), 13),
+        "text_encoder_2": _varied(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**second)), 14),
     }
+
+
+def _varied(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """A random network whose norms and biases, all alike in a new one, differ too: none can stand for another."""
+    net = tiny.random_net(make, seed)
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in net.parameters():
+        if parameter.ndim == 1:
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return net
 
 
 def write_folder(folder: Path, unet: dict[str, Any] | None = None, own_vocabulary: bool = True) -> Path:
