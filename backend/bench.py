@@ -19,7 +19,7 @@ def bench(files: ModelFiles, prompt: str, steps: int, size: tuple[int, int] | No
     for seed in range(1 + max(1, images)):
         request = Request(Operation.OBJECT, files.info.id, prompt, "", width, height, steps, 5.0, seed, 1)
         start = time.perf_counter()
-        generate(request, files, lambda progress: None, lambda: False, cache)
+        generate(request, (), files, lambda progress: None, lambda: False, cache)
         seconds.append(time.perf_counter() - start)
     warm = seconds[1:]
     print(f"{files.info.name}, {width} x {height}, {steps} steps, on {choose().place}")

@@ -113,10 +113,10 @@ def merge(layer_set: LayerSet) -> Image.Image:
     """What the visible layers look like together: straight RGBA of the size of the request."""
     shown = [layer for layer in layer_set.layers if layer.visible]
     if len(shown) == 1 and shown[0].opacity == 1:
-        return _on_canvas(layer_set, shown[0])
+        return on_canvas(layer_set, shown[0])
     merged = _canvas(layer_set)
     for layer in shown:
-        picture = _on_canvas(layer_set, layer)
+        picture = on_canvas(layer_set, layer)
         if layer.opacity < 1:
             picture.putalpha(picture.getchannel("A").point([round(alpha * layer.opacity) for alpha in range(256)]))
         merged.alpha_composite(picture)
@@ -138,7 +138,7 @@ def contact_sheet(layer_sets: Sequence[LayerSet], path: Path) -> None:
     for index, (layer, layer_set) in enumerate(cells):
         x, y = index % columns * CELL, index // columns * (CELL + LABEL)
         cell = _checkerboard(CELL, CELL)
-        picture = _on_canvas(layer_set, layer)
+        picture = on_canvas(layer_set, layer)
         scale = CELL / max(picture.size)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -175,7 +175,7 @@ def _canvas(layer_set: LayerSet) -> Image.Image:
     return Image.new("RGBA", (layer_set.request.width, layer_set.request.height))
 
 
-def _on_canvas(layer_set: LayerSet, layer: Layer) -> Image.Image:
+def on_canvas(layer_set: LayerSet, layer: Layer) -> Image.Image:
     """The layer at its place in the target area, cut off at the area's edges."""
     canvas = _canvas(layer_set)
     canvas.paste(_image(layer), (layer.box.x, layer.box.y))
@@ -187,7 +187,7 @@ def _write_pngs(layer_set: LayerSet, path: Path) -> list[Path]:
     if len(layer_set.layers) > 1:
         paths = [path.with_stem(f"{path.stem}-{index}") for index in range(1, len(layer_set.layers) + 1)]
     for layer, target in zip(layer_set.layers, paths, strict=True):
-        image = _on_canvas(layer_set, layer)
+        image = on_canvas(layer_set, layer)
         _write(target, lambda file, image=image: file.write(_png(image, _made_with(layer_set))))
     return paths
 

@@ -65,7 +65,7 @@ def test_model_may_be_a_path(tiny_model, tmp_path, monkeypatch, capsys):
 
 
 def test_drawn_seed_is_told(tiny_model, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("backend.__main__.secrets.randbelow", lambda below: below - 1)
+    monkeypatch.setattr("backend.make.secrets.randbelow", lambda below: below - 1)
     assert generate(tmp_path / "a.png") == 0
     assert "seed 4294967295" in capsys.readouterr().err
 
