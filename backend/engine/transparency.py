@@ -13,30 +13,51 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from protocol.request import Decoding
+
+from . import tiles
 from .padding import grey_composite, pad_rgb
 from .transparency_nets import TransparentDecoder
 
-PASSES = 8
-"""Orientations of a square: two mirrorings by four quarter turns."""
+Orientation = tuple[bool, int]
+"""Mirrored, then so many quarter turns."""
+ORIENTATIONS: dict[Decoding, tuple[Orientation, ...]] = {
+    Decoding.FULL: tuple((mirrored, quarters) for mirrored in (False, True) for quarters in range(4)),
+    Decoding.FAST: ((False, 0), (False, 1), (False, 2)),
+}
+"""The orientations of a square that the decoder is asked in. Over 32 pictures of the built-in model the median of three
+differs from that of eight by 0.25/255 in mean alpha, by less than 7/255 in 99 % of the pixels; one pass by 0.5 and 13."""
 OFFSET_GAIN = 300.0
 """The offset encoder was trained with its output times 300 (the authors' LayerDiffuse_DiffusersCLI, the only released
 code that applies it). Without the factor the latent carries practically no transparency."""
 LATENT_CELL = 8
 """Pixels per latent position."""
-BATCHED_PIXELS = 256 * 256
-"""Up to this size the orientations of one shape go through the decoder together; above it memory counts more."""
+BATCHED_PIXELS = 1024 * 1024
+"""So many pixels of orientations of one shape go through the decoder of a graphics card together."""
+BATCHED_PIXELS_ON_CPU = 256 * 256
+"""Up to this size of one picture all orientations go through the decoder of a CPU together; above, caches overflow."""
+MEDIAN_CHUNK = 1 << 16
+"""Values whose median is found at once on a CPU: so many that all passes of them stay in its cache."""
+
+
+def passes(decoding: Decoding) -> int:
+    """How often `decode` asks the decoder for one picture."""
+    return len(ORIENTATIONS[decoding])
 
 
 def decode(
-    decoder: TransparentDecoder, pixels: Tensor, latent: Tensor, before_pass: Callable[[int], None] = lambda done: None
+    decoder: TransparentDecoder, pixels: Tensor, latent: Tensor, before_pass: Callable[[int], None] = lambda done: None,
+    decoding: Decoding = Decoding.FULL, frugal: bool = False,
 ) -> Tensor:
-    """VAE picture and latent → (alpha, R, G, B): the median of eight orientations.
+    """VAE picture and latent → (alpha, R, G, B): the median of several orientations.
 
     Args:
         decoder: the network, in float16 or float32.
         pixels: the VAE's picture ``[1, 3, H, W]`` in [0, 1].
         latent: ``[1, C, H/8, W/8]``, not multiplied by the VAE's scaling factor.
-        before_pass: called with the number of finished passes (of `PASSES`) before each forward; raises to stop.
+        before_pass: called with the number of finished passes (of `passes`) before each forward; raises to stop.
+        decoding: which orientations.
+        frugal: with the least memory of the device.
 
     Returns:
         ``[1, 4, H, W]`` float32 in [0, 1], straight colour, defined under alpha zero too.
@@ -45,20 +66,26 @@ def decode(
     height, width = pixels.shape[-2:]
     pixels = pad_to_multiple(pixels, decoder.multiple).to(dtype)
     latent = pad_to_multiple(latent, decoder.multiple // LATENT_CELL).to(dtype)
-    group = PASSES if height * width <= BATCHED_PIXELS else 1
+    net = tiles.transparent(decoder, frugal)
     results: list[Tensor] = []
-    for turns in _groups(pixels, group):
+    for turns in _groups(ORIENTATIONS[decoding], pixels, 1 if frugal else _together(pixels)):
         before_pass(len(results))
-        y = decoder(*(torch.cat([_turn(x, *t) for t in turns]).contiguous() for x in (pixels, latent)))
+        y = net(*(torch.cat([_turn(x, *t) for t in turns]).contiguous() for x in (pixels, latent)))
         results += [_turn_back(one, *t) for one, t in zip(y.float().clamp(0, 1).split(1), turns, strict=True)]
     return lower_median(results)[..., :height, :width]
 
 
-def _groups(pixels: Tensor, size: int) -> Iterator[list[tuple[bool, int]]]:
-    """Orientations (mirrored, quarter turns) that have one shape, at most `size` at a time."""
-    orientations = [(mirrored, quarters) for mirrored in (False, True) for quarters in range(4)]
+def _together(pixels: Tensor) -> int:
+    area = pixels.shape[-1] * pixels.shape[-2]
+    if pixels.device.type == "cpu":
+        return len(ORIENTATIONS[Decoding.FULL]) if area <= BATCHED_PIXELS_ON_CPU else 1
+    return max(1, BATCHED_PIXELS // area)
+
+
+def _groups(orientations: tuple[Orientation, ...], pixels: Tensor, size: int) -> Iterator[list[Orientation]]:
+    """Orientations that have one shape, at most `size` at a time."""
     if pixels.shape[-1] == pixels.shape[-2]:
-        alike = [orientations]
+        alike = [list(orientations)]
     else:
         alike = [[o for o in orientations if o[1] % 2 == parity] for parity in (0, 1)]
     for group in alike:
@@ -75,9 +102,38 @@ def _turn_back(x: Tensor, mirrored: bool, quarters: int) -> Tensor:
 
 
 def lower_median(passes: list[Tensor]) -> Tensor:
-    """Element by element the 4th smallest of 8, as ``torch.median`` defines it: never a mean of two."""
-    stacked = torch.stack([one.flatten() for one in passes])
-    return stacked.median(0).values.view_as(passes[0])
+    """Element by element what ``torch.median`` gives of eight or three: the 4th smallest, the 2nd smallest.
+
+    Never a mean of two. By comparing pictures instead of sorting values: 10 to 30 times as fast on a CPU.
+    """
+    select = {8: _fourth_of_eight, 3: _second_of_three}[len(passes)]
+    flat = [one.flatten() for one in passes]
+    chunk = MEDIAN_CHUNK if flat[0].device.type == "cpu" else len(flat[0])
+    chunks = zip(*(one.split(chunk) for one in flat), strict=True)
+    return torch.cat([select(list(chunk)) for chunk in chunks]).view_as(passes[0])
+
+
+def _second_of_three(x: list[Tensor]) -> Tensor:
+    low, high = _sorted(x[0], x[1])
+    return low.maximum(high.minimum(x[2]))
+
+
+def _fourth_of_eight(x: list[Tensor]) -> Tensor:
+    """The largest of the four smallest, which two sorted halves give when one is laid against the other reversed."""
+    halves = zip(_sorted_four(x[:4]), reversed(_sorted_four(x[4:])), strict=True)
+    a, b, c, d = (one.minimum(other) for one, other in halves)
+    return a.maximum(b).maximum(c.maximum(d))
+
+
+def _sorted_four(x: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    (a, b), (c, d) = _sorted(x[0], x[1]), _sorted(x[2], x[3])
+    (a, c), (b, d) = _sorted(a, c), _sorted(b, d)
+    b, c = _sorted(b, c)
+    return a, b, c, d
+
+
+def _sorted(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    return a.minimum(b), a.maximum(b)
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
