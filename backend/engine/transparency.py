@@ -25,8 +25,9 @@ ORIENTATIONS: dict[Decoding, tuple[Orientation, ...]] = {
     Decoding.FULL: tuple((mirrored, quarters) for mirrored in (False, True) for quarters in range(4)),
     Decoding.FAST: ((False, 0), (False, 1), (False, 2)),
 }
-"""The orientations of a square that the decoder is asked in. Over 32 pictures of the built-in model the median of three
-differs from that of eight by 0.25/255 in mean alpha, by less than 7/255 in 99 % of the pixels; one pass by 0.5 and 13."""
+"""The orientations of a square that the decoder is asked in. Over 32 pictures of the built-in model the median of
+three differs from that of eight by 0.25/255 in mean alpha and by less than 7/255 in 99 % of the pixels; one pass alone
+by 0.5 and 13."""
 OFFSET_GAIN = 300.0
 """The offset encoder was trained with its output times 300 (the authors' LayerDiffuse_DiffusersCLI, the only released
 code that applies it). Without the factor the latent carries practically no transparency."""
