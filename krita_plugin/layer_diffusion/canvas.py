@@ -7,7 +7,7 @@ they are made at the wrong moment, was measured on Krita 5.1, 5.2, 5.3 and 6.0.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from krita import Krita
@@ -69,18 +69,18 @@ def area_of(document, mode: SizeMode, width: int, height: int) -> Area:
     return Area(left, top, right - left, bottom - top)
 
 
-def insert(document, name: str, pictures: Iterable[Picture]) -> None:
+def insert(document, name: str, pictures: Sequence[Picture]) -> None:
     """Put pictures, bottom first, on top of the document as one group: one undo step.
 
-    Selection and active layer stay as they are. Call it only when `is_idle`. Raises `Trouble` when Krita refuses.
+    In a batch the images are alternatives: the first one is shown, and each that has several layers gets a group of its
+    own. Selection and active layer stay as they are. Call it only when `is_idle`. Raises `Trouble` when Krita refuses.
     """
     active = document.activeNode()
     # Each node added is an undo step of its own, in a group outside of a document too: hence a second document. A clone
     # shares the pixels; a new document takes Krita many times as long.
     with _hidden(document.clone()) as stage:
         group = stage.createGroupLayer(name)
-        for layer in _layers(stage, pictures):
-            group.addChildNode(layer, None)
+        _fill(stage, group, pictures)
         copy = group.clone()
     root = document.rootNode()
     layers = [node for node in root.childNodes() if not node.type().endswith("mask")]
@@ -93,7 +93,24 @@ def insert(document, name: str, pictures: Iterable[Picture]) -> None:
         _keep_active(document, active, copy)
 
 
-def _layers(stage, pictures: Iterable[Picture]) -> list:
+def _fill(stage, group, pictures: Sequence[Picture]) -> None:
+    """Put the layers of pictures into a group, bottom first."""
+    images: dict[int, list] = {}
+    for picture, layer in zip(pictures, _layers(stage, pictures), strict=True):
+        images.setdefault(picture.image, []).append(layer)
+    for number, layers in enumerate(images.values()):
+        if len(images) > 1 and len(layers) > 1:
+            inner = stage.createGroupLayer(f"{group.name()} {number + 1}")
+            for layer in layers:
+                inner.addChildNode(layer, None)
+            layers = [inner]
+        for layer in layers:
+            if number:
+                layer.setVisible(False)
+            group.addChildNode(layer, None)
+
+
+def _layers(stage, pictures: Sequence[Picture]) -> list:
     """Paint layers in 8-bit sRGB, which Krita composites rightly in documents of any colour space."""
     if (stage.colorModel(), stage.colorDepth(), stage.colorProfile()) == SRGB:
         return [_layer(stage, picture) for picture in pictures]
@@ -129,12 +146,18 @@ def _keep_active(document, active, added) -> None:
 
     def restore() -> None:
         now = document.activeNode() if is_open(document) else None
-        inside = {added.uniqueId(), *(node.uniqueId() for node in added.childNodes())}
-        if now is not None and now.uniqueId() in inside:
+        if now is not None and now.uniqueId() in {node.uniqueId() for node in _within(added)}:
             document.setActiveNode(active)
 
     for delay in (0, ACTIVE_LATE_MS):
         QtCore.QTimer.singleShot(delay, restore)
+
+
+def _within(node) -> Iterator:
+    """The node and everything in it."""
+    yield node
+    for child in node.childNodes():
+        yield from _within(child)
 
 
 def read_setting(name: str, default: str) -> str:

@@ -14,6 +14,7 @@ from .protocol.request import Request
 PHASES = {
     Phase.LOADING: "Loading the model",
     Phase.PROMPT: "Reading the prompt",
+    Phase.ENCODING: "Encoding the layers",
     Phase.DENOISING: "Denoising",
     Phase.DECODING: "Decoding transparency",
 }

@@ -28,7 +28,10 @@ class Shelf:
 
     def put(self, job: Job) -> None:
         """Write a job with its pictures; whole or not at all. Raises `OSError`, as when the disk is full."""
-        pictures = [(picture.name, astuple(picture.area), picture.opacity, picture.visible) for picture in job.pictures]
+        pictures = [
+            (picture.name, astuple(picture.area), picture.opacity, picture.visible, picture.image)
+            for picture in job.pictures
+        ]
         head = {"generate": build(Generate(job.id, job.request)), "area": astuple(job.area), "pictures": pictures}
         path = self._path(job.id)
         part = path.with_suffix(".part")
@@ -74,8 +77,10 @@ def _read(path: Path) -> Job:
         if not isinstance(generate, Generate):
             raise ValueError(generate)
         pictures = tuple(
-            Picture(str(name), area, _exactly(file, area), float(opacity), bool(visible))
-            for name, area, opacity, visible in ((name, Area(*box), *rest) for name, box, *rest in head["pictures"])
+            Picture(str(name), area, _exactly(file, area), float(opacity), bool(visible), int(image))
+            for name, area, opacity, visible, image in (
+                (name, Area(*box), *rest) for name, box, *rest in head["pictures"]
+            )
         )
     return Job(generate.job, generate.request, None, Area(*head["area"]), pictures=pictures)
 

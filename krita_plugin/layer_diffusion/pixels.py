@@ -11,13 +11,17 @@ from .protocol.job import LayerSet
 
 @dataclass(frozen=True)
 class Picture:
-    """A layer that is ready for Krita: straight BGRA, 8 bits each, area.width * area.height * 4 bytes."""
+    """A layer that is ready for Krita: straight BGRA, 8 bits each, area.width * area.height * 4 bytes.
+
+    `image` is the number in the batch; pictures of one image belong together.
+    """
 
     name: str
     area: Area
     pixels: bytes
     opacity: float
     visible: bool
+    image: int = 0
 
 
 def to_bgra(rgba: bytes) -> bytes:
@@ -29,21 +33,17 @@ def to_bgra(rgba: bytes) -> bytes:
 
 
 def pictures(layer_set: LayerSet, area: Area) -> tuple[Picture, ...]:
-    """Return the layers of a result, bottom first, as they go into `area` of a document.
-
-    The images of a batch are alternatives, so only the first one of them is shown.
-    """
+    """Return the layers of a result, bottom first, as they go into `area` of a document."""
     requested = (layer_set.request.width, layer_set.request.height)
     ready = []
-    for index, layer in enumerate(layer_set.layers):
+    for layer in layer_set.layers:
         where = place(layer.box, requested, area)
         pixels = to_bgra(layer.pixels)
         if (where.width, where.height) != (layer.box.width, layer.box.height):
             from .scaling import scaled  # here, because it needs Qt and the rest of this module does not
 
             pixels = scaled(pixels, (layer.box.width, layer.box.height), (where.width, where.height))
-        shown = layer.visible and (layer_set.request.batch == 1 or index == 0)
-        ready.append(Picture(layer.name, where, pixels, layer.opacity, shown))
+        ready.append(Picture(layer.name, where, pixels, layer.opacity, layer.visible, layer.image))
     return tuple(ready)
 
 

@@ -1,5 +1,7 @@
 """Sizes, pixels, words and settings: the parts of the plugin that need neither Krita nor Qt."""
 
+from dataclasses import replace
+
 import pytest
 
 
@@ -38,13 +40,15 @@ def layer_set(plugin, batch):
     job = plugin("protocol.job")
     request = job.Request(job.Operation.OBJECT, "builtin", "x", "", 64, 64, 4, 5.0, 1, batch)
     box, pixels = job.Box(0, 0, 2, 1), bytes(8)
-    layers = tuple(job.Layer(job.Role.FOREGROUND, f"seed {seed}", box, pixels) for seed in range(batch))
+    layers = tuple(job.Layer(job.Role.FOREGROUND, f"seed {i}", box, pixels, image=i) for i in range(batch))
     return job.LayerSet(request, layers, {})
 
 
-def test_first_image_of_a_batch_is_shown(plugin):
-    ready = plugin("pixels").pictures(layer_set(plugin, 3), plugin("geometry").Area(5, 6, 64, 64))
-    assert [picture.visible for picture in ready] == [True, False, False]
+def test_pictures_know_their_image_and_whether_they_are_shown(plugin):
+    result = layer_set(plugin, 3)
+    hidden = replace(result, layers=(*result.layers[:2], replace(result.layers[2], visible=False)))
+    ready = plugin("pixels").pictures(hidden, plugin("geometry").Area(5, 6, 64, 64))
+    assert [(picture.image, picture.visible) for picture in ready] == [(0, True), (1, True), (2, False)]
     assert ready[0].area == plugin("geometry").Area(5, 6, 2, 1)
 
 

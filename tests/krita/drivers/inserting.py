@@ -21,6 +21,7 @@ def run(h):
     yield from one_undo_step(h, d, document)
     yield from selection_and_own_size(h, d, document)
     yield from batch(h, d, document)
+    yield from several_layers(h, d, document)
     yield from large_page(h, d)
     yield from sixteen_bits(h, d)
     yield from time_to_insert(h, d)
@@ -118,6 +119,33 @@ def batch(h, d, document):
     h.check("the first one is shown", [n.visible() for n in inner] == [True, False, False])
     greens = [pixel(n, 160, 120)[1] for n in inner]
     h.check("they are different", greens == [30, 70, 110], greens)
+    yield 0.6
+
+
+def several_layers(h, d, document):
+    before = state(document)
+    group = yield from d.made(document, "scene")
+    inner = group.childNodes()
+    kinds = [n.name().split()[0] for n in inner]
+    h.check("bottom first", kinds == ["background", "seed", "blend"], kinds)
+    h.check("the blend is hidden", [n.visible() for n in inner] == [True, True, False])
+    h.check("the ground shows", pixel(document, 112, 90) == (20, 30, 200, 255), pixel(document, 112, 90))
+    h.check("under it", pixel(document, 160, 120) == (200, 30, 40, 255), pixel(document, 160, 120))
+    yield from step(h, document, "undo")
+    h.check("one undo for all of them", state(document) == before, names(document))
+    d.find("batch").setValue(2)
+    group = yield from d.made(document, "scene")
+    d.find("batch").setValue(1)
+    inner = group.childNodes()
+    h.check("a group for each image", [n.name() for n in inner] == ["scene 1", "scene 2"], [n.name() for n in inner])
+    h.check("only the first one is shown", [n.visible() for n in inner] == [True, False])
+    h.check("each as it is", [[n.visible() for n in one.childNodes()] for one in inner] == [[True, True, False]] * 2)
+    second = inner[1].childNodes()[1]
+    h.check("with pixels of its own", pixel(second, 160, 120) == (200, 70, 40, 255), pixel(second, 160, 120))
+    h.check("the canvas shows the first one", pixel(document, 112, 90) == (20, 30, 200, 255), pixel(document, 112, 90))
+    yield h.screenshot("several_layers")
+    yield from step(h, document, "undo")
+    h.check("one undo for groups in the group", state(document) == before, names(document))
     yield 0.6
 
 

@@ -3,8 +3,8 @@
 Words in the prompt make it behave: "held" waits until the file `gate` lies in the working folder, "cut" breaks the
 connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "replaced"
 closes the connection as if a newer one were there, "die" ends the process in the middle of the first try, "memory"
-fails, "refused" is refused. Copy the folder `standin`, since it
-keeps its marks in the working folder.
+fails, "refused" is refused, "scene" makes three layers of each image, the last one hidden. Copy the folder `standin`,
+since it keeps its marks in the working folder.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import secrets
 import socket
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,23 @@ STEPS = 8
 FIRST = {"cut": threading.Event(), "nonsense": threading.Event()}
 
 
+def layers_of(request, index):
+    """The layers of one image: a disc or, of a scene, a blue ground, the disc, and a hidden blend."""
+    if "scene" not in request.prompt:
+        return [disc(request, index)]
+    ground, blend = ((20, 30 + 40 * index, shade, 255) for shade in (200, 250))
+    return [
+        plain(request, index, Role.BACKGROUND, ground),
+        disc(request, index),
+        replace(plain(request, index, Role.BLEND, blend), visible=False),
+    ]
+
+
+def plain(request, index, role, colour):
+    pixels = bytes(colour) * (request.width * request.height)
+    return Layer(role, f"{role.value} {index}", Box(0, 0, request.width, request.height), pixels, image=index)
+
+
 def disc(request, index):
     """A red disc on padded red: soft edge, alpha 0 in the corners, colour everywhere."""
     width, height = request.width, request.height
@@ -60,7 +78,7 @@ def disc(request, index):
                 for_row[x * 4 + 3] = max(0, min(255, round(inside * 255)))
         rows += for_row
     seed = (request.seed + index) % 2**32
-    return Layer(Role.FOREGROUND, f"seed {seed}", Box(0, 0, width, height), bytes(rows), seed=seed)
+    return Layer(Role.FOREGROUND, f"seed {seed}", Box(0, 0, width, height), bytes(rows), seed=seed, image=index)
 
 
 class Client:
@@ -112,7 +130,7 @@ class Client:
             error = LayerDiffusionError(ErrorCode.OUT_OF_MEMORY)
             self.end(job, messages.State.FAILED, messages.Failed(job, error))
         else:
-            layers = tuple(disc(request, index) for index in range(request.batch))
+            layers = tuple(layer for index in range(request.batch) for layer in layers_of(request, index))
             layer_set = LayerSet(request, layers, {"made by": "stand-in"})
             self.end(job, messages.State.DONE, layer_set)
 
