@@ -11,7 +11,7 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from protocol.errors import ErrorCode, fail
 
@@ -45,6 +45,31 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
         LayerDiffusionError: ``missing_file`` when there is no such file, ``bad_checkpoint`` when it is a pickle, cut
             off or otherwise no safetensors file; the message names the file.
     """
+    entries, data = _read_json(path)
+    entries.pop("__metadata__", None)
+    try:
+        header = {name: TensorInfo(str(e["dtype"]), tuple(map(int, e["shape"]))) for name, e in entries.items()}
+        ends = [(name, *map(int, e["data_offsets"])) for name, e in entries.items()]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        _damaged(path, "its header is not readable")
+    for name, begin, end in ends:
+        info = header[name]
+        if info.dtype in BYTES and end - begin != math.prod(info.shape) * BYTES[info.dtype]:
+            _damaged(path, f"the size of {name} is not that of its shape")
+    needed = max((end for *_, end in ends), default=0)
+    if needed != data:
+        _damaged(path, f"it has {data} bytes of values, its header announces {needed}")
+    return header
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file's maker wrote into its header beside the tensors. Raises as `read_header`."""
+    metadata = _read_json(path)[0].get("__metadata__")
+    return {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
+
+
+def _read_json(path: Path) -> tuple[dict[str, Any], int]:
+    """The header as it stands, and the number of bytes that follow it."""
     if path.suffix.lower() in PICKLE_SUFFIXES:
         fail(ErrorCode.BAD_CHECKPOINT, f"{path.name} is a pickled file, expected a .safetensors file.", CONVERT)
     try:
@@ -63,19 +88,11 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
         fail(ErrorCode.MISSING_FILE, f"The file {path} cannot be read: {error.strerror}.", "Check its permissions.")
     try:
         entries = json.loads(text)
-        entries.pop("__metadata__", None)
-        header = {name: TensorInfo(str(e["dtype"]), tuple(map(int, e["shape"]))) for name, e in entries.items()}
-        ends = [(name, *map(int, e["data_offsets"])) for name, e in entries.items()]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
+        entries = None
+    if not isinstance(entries, dict):
         _damaged(path, "its header is not readable")
-    for name, begin, end in ends:
-        info = header[name]
-        if info.dtype in BYTES and end - begin != math.prod(info.shape) * BYTES[info.dtype]:
-            _damaged(path, f"the size of {name} is not that of its shape")
-    needed = 8 + length + max((end for *_, end in ends), default=0)
-    if needed != size:
-        _damaged(path, f"it has {size} bytes, its header announces {needed}")
-    return header
+    return entries, size - 8 - length
 
 
 def _damaged(path: Path, found: str) -> NoReturn:

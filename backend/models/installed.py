@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import ModelInfo
-from protocol.limits import MAX_MODELS, MAX_NAME
-from protocol.request import Operation
+from protocol.limits import MAX_MODELS, MAX_NAME, MAX_NOTE
+from protocol.request import Injection, Operation
 
+from .catalogue import BY_NAME, CATALOGUE, DECODER, ENCODER, entry
 from .families import read_config, require_base
+from .layer_files import LayerFile, recognise
+from .loras import find_lora, installed_loras
+from .modes import MODES, OPERATIONS, stages
 
-REPOSITORY = "LayerDiffusion/layerdiffusion-v1"
-LAYER_FILES = {"transparent_attn": "layer_sd15_transparent_attn.safetensors"}
-DECODER_FILE = "layer_sd15_vae_transparent_decoder.safetensors"
-ENCODER_FILE = "layer_sd15_vae_transparent_encoder.safetensors"
+CHECKPOINTS, LAYERS, LORAS = "checkpoints", "layers", "loras"
+"""Folders in the models' folder."""
 BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parents[1] / "builtin"
 BUILTIN_NOTE = "a small model for trying things out; install SDXL or SD1.5 for real work"
@@ -37,23 +40,57 @@ class ModelFiles:
 
     Attributes:
         base: checkpoint file in LDM naming, or diffusers folder.
-        layers: ``{"transparent_attn": …}``, the released layer files by mode.
-        decoder: transparent decoder.
-        encoder: transparent (offset) encoder, None when it is not installed.
+        layers: mode → layer file of the model's family, those that are installed.
+        decoder, encoder: transparent decoder and transparent (offset) encoder of the family, None when not installed.
         info: what the person sees.
+        loras: name → file.
     """
 
     base: Path
     layers: Mapping[str, Path]
-    decoder: Path
+    decoder: Path | None
     encoder: Path | None
     info: ModelInfo
+    loras: Mapping[str, Path] = field(default_factory=dict)
+
+    def layer(self, mode: str) -> Path:
+        """The layer file of a mode (`modes.MODES`).
+
+        Raises:
+            LayerDiffusionError: ``missing_file`` naming the file, where it comes from and where it belongs;
+                ``unsupported_operation`` when it is the built-in model, which has all that there is for it.
+        """
+        return self._need(mode, self.layers.get(mode))
+
+    def transparent_decoder(self) -> Path:
+        """The transparent decoder. Raises as `layer`."""
+        return self._need(DECODER, self.decoder)
+
+    def transparent_encoder(self) -> Path:
+        """The transparent encoder. Raises as `layer`."""
+        return self._need(ENCODER, self.encoder)
+
+    def lora(self, name: str) -> Path:
+        """The LoRA that a prompt calls by this name. Raises ``missing_file`` with similar names."""
+        return find_lora(name, self.loras, folder() / LORAS)
+
+    def _need(self, mode: str, path: Path | None) -> Path:
+        if path is not None:
+            return path
+        if self.info.id == BUILTIN:
+            fail(ErrorCode.UNSUPPORTED_OPERATION, f"The built-in model has no part {mode!r} and cannot do this.")
+        file = entry(self.info.family, mode)
+        fail(
+            ErrorCode.MISSING_FILE, f"The file {file.name} of LayerDiffuse is not installed.",
+            f"Download it from the Hugging Face repository {file.repository} and put it into {folder() / LAYERS}.",
+        )
 
 
 def folder() -> Path:
     """The models' folder: ``$LAYER_DIFFUSION_MODELS``, else ``layer-diffusion/models`` in the user's data folder.
 
-    ``checkpoints/`` in it holds base models, ``layers/`` the files of LayerDiffuse. It need not exist.
+    ``checkpoints/`` in it holds base models, ``layers/`` the files of LayerDiffuse, ``loras/`` the user's LoRAs. It
+    need not exist.
     """
     chosen = os.environ.get("LAYER_DIFFUSION_MODELS")
     if chosen:
@@ -75,27 +112,26 @@ def installed() -> list[ModelInfo]:
     models = []
     for model_id, base in _bases().items():
         try:
-            models.append(_info(model_id, base))
+            models.append(_files(model_id, base, {}).info)
         except LayerDiffusionError:
             continue
     return models[:MAX_MODELS]
 
 
 def resolve(model_id: str) -> ModelFiles:
-    """The files of an installed model.
+    """The files of an installed model. Layer files may be missing: `ModelFiles.layer` says which.
 
     Raises:
-        LayerDiffusionError: ``unknown_model``; ``bad_checkpoint`` when the base is of a wrong kind or damaged;
-            ``missing_file`` naming the layer file, where it comes from and where it belongs.
+        LayerDiffusionError: ``unknown_model``; ``bad_checkpoint`` when the base is of a wrong kind or damaged.
     """
     base = _bases().get(model_id)
     if base is None:
         fail(
             ErrorCode.UNKNOWN_MODEL, f"There is no model {model_id!r:.100}.",
             f"Choose one of: {', '.join(m.id for m in installed()) or 'none is installed'}. "
-            f"Checkpoints belong into {folder() / 'checkpoints'}.",
+            f"Checkpoints belong into {folder() / CHECKPOINTS}.",
         )
-    return _files(_info(model_id, base), base)
+    return _files(model_id, base, installed_loras(folder() / LORAS))
 
 
 def resolve_path(path: Path) -> ModelFiles:
@@ -105,7 +141,7 @@ def resolve_path(path: Path) -> ModelFiles:
     """
     if not path.exists():
         fail(ErrorCode.MISSING_FILE, f"There is nothing at {path}.", "Check the path, or give an installed model's id.")
-    return _files(_info(_name(path), path), path)
+    return _files(_name(path), path, installed_loras(folder() / LORAS))
 
 
 def _bases() -> dict[str, Path]:
@@ -113,7 +149,7 @@ def _bases() -> dict[str, Path]:
     bases = {}
     if (BUILTIN_FOLDER / "weights" / "model").is_dir():
         bases[BUILTIN] = BUILTIN_FOLDER / "weights" / "model"
-    for path in _entries(folder() / "checkpoints"):
+    for path in _entries(folder() / CHECKPOINTS):
         # os.path asks no more than a yes or no: what cannot be looked into must not hide the other models.
         if os.path.isfile(path / "unet" / "config.json") or (
             path.suffix.lower() in SUFFIXES and os.path.isfile(path)
@@ -134,16 +170,20 @@ def _name(path: Path) -> str:
     return (path.name if path.is_dir() else path.stem).encode("utf-8", "replace").decode()[:MAX_NAME]
 
 
-def _info(model_id: str, base: Path) -> ModelInfo:
-    family = require_base(base)
-    side = SIDES[family]
+def _files(model_id: str, base: Path, loras: Mapping[str, Path]) -> ModelFiles:
+    family, side = require_base(base), None
     if base.is_dir():
-        sample = read_config(base / "unet").get("sample_size")
-        side = sample * LATENT_CELL if isinstance(sample, int) else side
-    operations = (Operation.OBJECT,)
-    if model_id == BUILTIN:
-        return ModelInfo(BUILTIN, "Built-in", family, side, operations, BUILTIN_NOTE, _objects())
-    return ModelInfo(model_id, model_id, family, side, operations, "")
+        side = read_config(base / "unet").get("sample_size")
+    builtin = model_id == BUILTIN
+    found = _layer_files(family, (base.parent,) if builtin else (base.parent, folder() / LAYERS))
+    info = ModelInfo(
+        model_id, "Built-in" if builtin else model_id, family,
+        side * LATENT_CELL if isinstance(side, int) else SIDES[family],
+        tuple(operation for operation in OPERATIONS[family] if _can(family, operation, found)),
+        BUILTIN_NOTE if builtin else _note(family, found), _objects() if builtin else (),
+    )
+    decoder, encoder = (found.pop(part, None) for part in (DECODER, ENCODER))
+    return ModelFiles(base, found, decoder, encoder, info, loras)
 
 
 def _objects() -> tuple[str, ...]:
@@ -151,18 +191,51 @@ def _objects() -> tuple[str, ...]:
     return tuple(thing["name"] for thing in json.loads((BUILTIN_FOLDER / "objects.json").read_text("utf-8")))
 
 
-def _files(info: ModelInfo, base: Path) -> ModelFiles:
-    places = (base.parent, folder() / "layers")
-    encoder = next((place / ENCODER_FILE for place in places if (place / ENCODER_FILE).is_file()), None)
-    layers = {mode: _layer_file(name, places) for mode, name in LAYER_FILES.items()}
-    return ModelFiles(base, layers, _layer_file(DECODER_FILE, places), encoder, info)
+def _layer_files(family: str, places: Collection[Path]) -> dict[str, Path]:
+    """Mode, `DECODER` or `ENCODER` → the file for it, from the first place that has one.
 
-
-def _layer_file(name: str, places: tuple[Path, Path]) -> Path:
+    A file under a name of the catalogue is what that says; in ``layers/`` any other one is looked into.
+    """
+    found: dict[str, Path] = {}
     for place in places:
-        if (place / name).is_file():
-            return place / name
-    fail(
-        ErrorCode.MISSING_FILE, f"The file {name} of LayerDiffuse is not installed.",
-        f"Download it from the Hugging Face repository {REPOSITORY} and put it into {places[-1]}.",
+        for file in CATALOGUE:
+            if file.family == family and os.path.isfile(place / file.name):
+                found.setdefault(file.mode, place / file.name)
+    for path in _entries(folder() / LAYERS) if folder() / LAYERS in places else ():
+        if path.suffix.lower() == ".safetensors" and path.name not in BY_NAME:
+            known = _recognised(path)
+            if known and known.families == (family,) and len(known.modes) == 1:
+                found.setdefault(known.modes[0], path)
+    return found
+
+
+def _recognised(path: Path) -> LayerFile | None:
+    try:
+        status = path.stat()
+        return _recognised_as(path, status.st_mtime_ns, status.st_size)
+    except (OSError, LayerDiffusionError):
+        return None
+
+
+@lru_cache(256)
+def _recognised_as(path: Path, _changed: int, _size: int) -> LayerFile:
+    return recognise(path)
+
+
+def _can(family: str, operation: Operation, found: Collection[str]) -> bool:
+    """Whether these files suffice for an operation, in one of the ways that a request can choose."""
+    ways = [stages(family, operation, injection, given) for injection in Injection for given in operation.needs]
+    return any(
+        all(mode.name in found and (DECODER in found or not mode.transparent) for mode in way) for way in ways
     )
+
+
+def _note(family: str, found: Collection[str]) -> str:
+    """What a person can install to get more out of a model."""
+    wanted = [*(name for own, name in MODES if own == family), DECODER, ENCODER]
+    missing = [entry(family, mode) for mode in wanted if mode not in found]
+    if not missing:
+        return ""
+    names = ", ".join(file.name for file in missing)
+    note = f"Not installed: {names}. Download what you want from {missing[0].repository} into {folder() / LAYERS}."
+    return note if len(note) <= MAX_NOTE else f"{len(missing)} files of LayerDiffuse are not installed."

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from backend.models import folder, installed, resolve, resolve_path
 from backend.models import installed as module_function
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.request import Operation
-from tests.engine import tiny
+from tests.engine import tiny, tiny_sdxl
 
 ROOT = Path(__file__).parents[2]
 module = sys.modules[module_function.__module__]
@@ -21,10 +23,11 @@ module = sys.modules[module_function.__module__]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models' folder with a single file, a diffusers folder and no layer files."""
+    """A models' folder with two single files, a diffusers folder and no layer files."""
     root = tmp_path_factory.mktemp("models")
     tiny.write_checkpoint(root / "checkpoints" / "painter.safetensors")
     tiny.write_folder(root / "checkpoints" / "sketcher")
+    tiny_sdxl.write_checkpoint(root / "checkpoints" / "enlarger.safetensors", torch.float16)
     return root
 
 
@@ -46,8 +49,8 @@ def refused(model_id: str, code: ErrorCode) -> LayerDiffusionError:
 
 
 def test_files_and_folders_are_listed_with_their_native_side(models):
-    assert [(m.id, m.family, m.native_side, m.operations) for m in installed()] == [
-        ("painter", "sd15", 512, (Operation.OBJECT,)), ("sketcher", "sd15", 64, (Operation.OBJECT,)),
+    assert [(m.id, m.family, m.native_side) for m in installed()] == [
+        ("enlarger", "sdxl", 1024), ("painter", "sd15", 512), ("sketcher", "sd15", 64),
     ]
 
 
@@ -57,26 +60,98 @@ def test_without_a_models_folder_nothing_is_installed(models, monkeypatch):
 
 
 def test_a_missing_layer_file_is_named_with_its_source_and_place(models):
-    error = refused("painter", ErrorCode.MISSING_FILE)
-    assert "layer_sd15_transparent_attn.safetensors" in error.message
-    assert "LayerDiffusion/layerdiffusion-v1" in error.hint and str(models / "layers") in error.hint
-    tiny.write_layers(models / "layers").joinpath(tiny.DECODER_FILE).unlink()
-    assert tiny.DECODER_FILE in refused("painter", ErrorCode.MISSING_FILE).message
+    files = resolve("painter")
+    for need, name in (
+        (lambda: files.layer("joint"), "layer_sd15_joint.safetensors"),
+        (files.transparent_decoder, tiny.DECODER_FILE), (files.transparent_encoder, tiny.ENCODER_FILE),
+        (lambda: resolve("enlarger").layer("bgble2fg"), "layer_xl_bgble2fg.safetensors"),
+    ):
+        with pytest.raises(LayerDiffusionError) as error:
+            need()
+        assert error.value.code == ErrorCode.MISSING_FILE and name in error.value.message
+        assert "LayerDiffusion/layerdiffusion-v1" in error.value.hint and str(models / "layers") in error.value.hint
 
 
 def test_a_complete_model_is_resolved(models):
     layers = tiny.write_layers(models / "layers")
     files = resolve("sketcher")
     assert files.base == models / "checkpoints" / "sketcher"
-    assert files.layers == {"transparent_attn": layers / tiny.LAYER_FILE}
-    assert files.decoder == layers / tiny.DECODER_FILE and files.encoder == layers / tiny.ENCODER_FILE
+    assert files.layers == {mode: layers / name for mode, name in tiny.LAYER_FILES.items()}
+    assert files.layer("joint") == layers / "layer_sd15_joint.safetensors"
+    assert files.transparent_decoder() == layers / tiny.DECODER_FILE
+    assert files.transparent_encoder() == layers / tiny.ENCODER_FILE
     (layers / tiny.ENCODER_FILE).unlink()
     assert resolve("sketcher").encoder is None
 
 
+def test_each_family_takes_its_own_layer_files(models):
+    tiny.write_layers(models / "layers")
+    assert resolve("enlarger").layers == {} and resolve("enlarger").decoder is None
+    tiny_sdxl.write_layers(models / "layers")
+    assert set(resolve("enlarger").layers) == set(tiny_sdxl.LAYER_FILES)
+    assert resolve("enlarger").decoder == models / "layers" / tiny_sdxl.DECODER_FILE
+    assert resolve("painter").decoder == models / "layers" / tiny.DECODER_FILE
+
+
+def test_what_a_model_can_do_is_what_its_files_suffice_for(models):
+    layers, operations = models / "layers", lambda model: set(resolve(model).info.operations)
+    assert operations("painter") == operations("enlarger") == set()
+    assert tiny.LAYER_FILE in resolve("painter").info.note
+    tiny.write_layers(layers)
+    tiny_sdxl.write_layers(layers)
+    assert operations("enlarger") == set(Operation) and resolve("enlarger").info.note == ""
+    assert operations("painter") == {
+        Operation.OBJECT, Operation.SCENE, Operation.OBJECT_ON_BACKGROUND, Operation.BACKGROUND_FOR_OBJECT,
+    }
+    (layers / tiny_sdxl.LAYER_FILES["transparent_attn"]).unlink()
+    (layers / tiny_sdxl.LAYER_FILES["fg2ble"]).unlink()
+    assert operations("enlarger") == set(Operation) - {Operation.SCENE, Operation.BACKGROUND_FOR_OBJECT}
+    (layers / tiny_sdxl.DECODER_FILE).unlink()
+    (layers / tiny.DECODER_FILE).unlink()
+    assert operations("enlarger") == {Operation.BLEND, Operation.EXTRACT_BACKGROUND}
+    assert operations("painter") == {Operation.BACKGROUND_FOR_OBJECT}
+
+
+def test_a_layer_file_under_another_name_is_found_by_its_content(models):
+    layers = tiny_sdxl.write_layers(models / "layers")
+    for name in tiny_sdxl.LAYER_FILES.values():
+        (layers / name).rename(layers / f"my_{name}")
+    (layers / "damaged.safetensors").write_bytes(b"nothing")
+    # The two blending files are alike in everything but their values, so that only their names tell them apart.
+    assert resolve("enlarger").layers == {
+        mode: layers / f"my_{name}" for mode, name in tiny_sdxl.LAYER_FILES.items() if "ble" != mode[-3:]
+    }
+
+
+def test_a_released_file_is_taken_before_a_converted_one(models):
+    layers = tiny_sdxl.write_layers(models / "layers")
+    for name in tiny_sdxl.LAYER_FILES.values():
+        shutil.copy(layers / name, layers / f"diffuser_{name}")
+    assert resolve("enlarger").layer("fg2ble") == layers / "layer_xl_fg2ble.safetensors"
+    (layers / "layer_xl_fg2ble.safetensors").unlink()
+    assert resolve("enlarger").layer("fg2ble") == layers / "diffuser_layer_xl_fg2ble.safetensors"
+
+
+def test_loras_are_found_by_file_name_and_by_the_name_their_trainer_gave(models):
+    tensors = {"x": torch.zeros(1)}
+    for name, metadata in (("ink/brush", {"ss_output_name": "ink_v3"}), ("pastel", {}), ("other", {})):
+        path = models / "loras" / f"{name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, path, metadata)
+    files = resolve("painter")
+    assert files.lora("brush") == files.lora("ink_v3") == models / "loras" / "ink" / "brush.safetensors"
+    with pytest.raises(LayerDiffusionError) as error:
+        files.lora("pastell")
+    assert error.value.code == ErrorCode.MISSING_FILE and "'pastell'" in error.value.message
+    assert "pastel" in error.value.hint and "other" not in error.value.hint
+    with pytest.raises(LayerDiffusionError) as error:
+        files.lora("../checkpoints/painter")
+    assert error.value.code == ErrorCode.MISSING_FILE
+
+
 @pytest.mark.parametrize("model_id", ["", "other", "..", "../checkpoints/painter", "painter.safetensors"])
 def test_unknown_ids_are_refused_with_the_known_ones(models, model_id):
-    assert "painter, sketcher" in refused(model_id, ErrorCode.UNKNOWN_MODEL).hint
+    assert "enlarger, painter, sketcher" in refused(model_id, ErrorCode.UNKNOWN_MODEL).hint
 
 
 def test_unusable_files_are_not_listed_and_say_why(models):
@@ -84,7 +159,7 @@ def test_unusable_files_are_not_listed_and_say_why(models):
     (checkpoints / "half.safetensors").write_bytes((checkpoints / "painter.safetensors").read_bytes()[:5000])
     (checkpoints / "old.ckpt").write_bytes(b"PK\x03\x04")
     (checkpoints / "notes.txt").write_text("not a model")
-    assert [model.id for model in installed()] == ["painter", "sketcher"]
+    assert [model.id for model in installed()] == ["enlarger", "painter", "sketcher"]
     assert "half.safetensors" in refused("half", ErrorCode.BAD_CHECKPOINT).message
     assert "pickled" in refused("old", ErrorCode.BAD_CHECKPOINT).message
     refused("notes", ErrorCode.UNKNOWN_MODEL)
@@ -101,7 +176,7 @@ def test_a_place_that_cannot_be_looked_into_hides_no_other_model(models, monkeyp
         return real(path, **options)
 
     monkeypatch.setattr(Path, "stat", stat)
-    assert [model.id for model in installed()] == ["painter", "sketcher"]
+    assert [model.id for model in installed()] == ["enlarger", "painter", "sketcher"]
 
 
 def test_a_models_folder_that_cannot_be_read_is_an_empty_one(models, monkeypatch):
@@ -115,7 +190,9 @@ def test_a_models_folder_that_cannot_be_read_is_an_empty_one(models, monkeypatch
 
 def test_a_file_and_a_folder_of_one_name_are_both_there(models):
     shutil.copytree(models / "checkpoints" / "sketcher", models / "checkpoints" / "painter")
-    assert {model.id for model in installed()} == {"painter", "painter.safetensors", "sketcher"}
+    assert {model.id for model in installed()} == {
+        "enlarger", "painter", "painter.safetensors", "sketcher",
+    }
 
 
 def test_a_path_is_resolved_with_the_layer_files_beside_it_first(models, tmp_path):
@@ -138,7 +215,20 @@ def test_the_builtin_model_comes_first_with_its_objects(models, tmp_path, monkey
     monkeypatch.setattr(module, "BUILTIN_FOLDER", own)
     first = installed()[0]
     assert (first.id, first.objects) == ("builtin", ("red apple",)) and "small model" in first.note
-    assert resolve("builtin").decoder.parent == own / "weights"
+    assert resolve("builtin").transparent_decoder().parent == own / "weights"
+
+
+def test_the_builtin_model_takes_no_files_of_real_models(models, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    shutil.copytree(models / "checkpoints" / "sketcher", own / "weights" / "model")
+    (own / "objects.json").write_text("[]")
+    monkeypatch.setattr(module, "BUILTIN_FOLDER", own)
+    tiny.write_layers(models / "layers")
+    files = resolve("builtin")
+    assert files.layers == {} and files.info.operations == ()
+    with pytest.raises(LayerDiffusionError) as error:
+        files.layer("joint")
+    assert error.value.code == ErrorCode.UNSUPPORTED_OPERATION
 
 
 def test_the_default_folder_is_the_users(monkeypatch):
