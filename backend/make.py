@@ -127,7 +127,8 @@ def show_presets() -> int:
         print(f"{preset.name}: {says['operation']}, {says['width']} x {says['height']}, {says['model']}")
         print(f"    {says['prompt']}")
         if preset.start:
-            print("    starts from " + ", ".join(f"the {source.value} of {name}" for source, name in preset.start.items()))
+            layers = (f"the {source.value} of {name}" for source, name in preset.start.items())
+            print(f"    starts from {' and '.join(layers)}")
         print(f"    {preset.compare}")
     return 0
 

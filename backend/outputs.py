@@ -34,14 +34,17 @@ CELL = 192
 LABEL = 22
 SQUARE = 12
 LIGHT, DARK, INK = (255, 255, 255), (214, 214, 214), (40, 40, 40)
+ISOLATED = {"opacity": "1", "composite-op": "svg:src-over", "isolation": "isolate"}
+"""How a group is blended in OpenRaster."""
 NOT_XML = {0xFFFE: None, 0xFFFF: None}
 
 
 def write(layer_set: LayerSet, path: Path) -> list[Path]:
     """Write a result in the form that the suffix of `path` asks for; return the files.
 
-    ``.ora`` holds all layers. ``.png`` shows the target area, one file for each layer: numbered when there are several.
-    A folder (no suffix) gets both and `made-with.json`. Files that are there already are replaced.
+    ``.ora`` holds all layers. ``.png`` shows the target area, one file for each layer: numbered when there are several
+    images, with the role when an image has several layers. A folder (no suffix) gets both and `made-with.json`. Files
+    that are there already are replaced.
 
     Raises `LayerDiffusionError`: as `check_target`; ``disk_full``.
     """
@@ -89,7 +92,10 @@ def write_png(layer: Layer, path: Path, made_with: str = "") -> None:
 
 
 def write_openraster(layer_set: LayerSet, path: Path) -> None:
-    """Write all layers as OpenRaster 0.0.3, with merged image and thumbnail. Raises as `write_png`."""
+    """Write all layers as OpenRaster 0.0.3, with merged image and thumbnail. Raises as `write_png`.
+
+    The images of a batch are alternatives: the first one is shown, and each that has several layers is a group.
+    """
     merged = merge(layer_set)
     thumbnail = merged.copy()
     thumbnail.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
@@ -111,7 +117,7 @@ def write_openraster(layer_set: LayerSet, path: Path) -> None:
 
 def merge(layer_set: LayerSet) -> Image.Image:
     """What the visible layers look like together: straight RGBA of the size of the request."""
-    shown = [layer for layer in layer_set.layers if layer.visible]
+    shown = [layer for layer in layer_set.layers if layer.visible and layer.image == layer_set.layers[0].image]
     if len(shown) == 1 and shown[0].opacity == 1:
         return on_canvas(layer_set, shown[0])
     merged = _canvas(layer_set)
@@ -144,13 +150,29 @@ def contact_sheet(layer_sets: Sequence[LayerSet], path: Path) -> None:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
         cell.alpha_composite(picture, ((CELL - size[0]) // 2, (CELL - size[1]) // 2))
         sheet.paste(cell.convert("RGB"), (x, y))
-        draw.text((x + CELL // 2, y + CELL + LABEL // 2), _label(layer_set, font), INK, font, anchor="mm")
+        label = _shortened(_label(layer_set, layer), font)
+        draw.text((x + CELL // 2, y + CELL + LABEL // 2), label, INK, font, anchor="mm")
     kind = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"
     _write(path, lambda file: sheet.save(file, kind, **({"quality": 90} if kind == "JPEG" else {})))
 
 
-def _label(layer_set: LayerSet, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
-    text = " ".join(layer_set.request.prompt.split())
+def _label(layer_set: LayerSet, layer: Layer) -> str:
+    prompt = " ".join((layer_set.request.prompt_of(layer.role) or layer_set.request.prompt).split())
+    return f"{layer.role.value}: {prompt}" if _has_roles(layer_set) else prompt
+
+
+def _has_roles(layer_set: LayerSet) -> bool:
+    """Whether an image has several layers, each of another role."""
+    return len({layer.role for layer in layer_set.layers}) > 1
+
+
+def _images(layer_set: LayerSet) -> list[list[int]]:
+    """The indices of the layers of each image."""
+    numbers = dict.fromkeys(layer.image for layer in layer_set.layers)
+    return [[i for i, layer in enumerate(layer_set.layers) if layer.image == number] for number in numbers]
+
+
+def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
     if font.getbbox(text)[2] <= CELL - 8:
         return text
     while text and font.getbbox(text + "…")[2] > CELL - 8:
@@ -183,9 +205,11 @@ def on_canvas(layer_set: LayerSet, layer: Layer) -> Image.Image:
 
 
 def _write_pngs(layer_set: LayerSet, path: Path) -> list[Path]:
-    paths = [path]
-    if len(layer_set.layers) > 1:
-        paths = [path.with_stem(f"{path.stem}-{index}") for index in range(1, len(layer_set.layers) + 1)]
+    several, has_roles = len(_images(layer_set)) > 1, _has_roles(layer_set)
+    paths = []
+    for layer in layer_set.layers:
+        parts = [path.stem, *([str(layer.image + 1)] if several else []), *([layer.role.value] if has_roles else [])]
+        paths.append(path.with_stem("-".join(parts)))
     for layer, target in zip(layer_set.layers, paths, strict=True):
         image = on_canvas(layer_set, layer)
         _write(target, lambda file, image=image: file.write(_png(image, _made_with(layer_set))))
@@ -209,23 +233,33 @@ def _made_with(layer_set: LayerSet) -> str:
 def _stack(layer_set: LayerSet, sources: Sequence[str]) -> bytes:
     size = {"w": str(layer_set.request.width), "h": str(layer_set.request.height)}
     image = ET.Element("image", {"version": "0.0.3", **size, "xres": "72", "yres": "72"})
-    stack = ET.SubElement(image, "stack")
+    root = ET.SubElement(image, "stack")
+    images = _images(layer_set)
     # OpenRaster lists the topmost layer first.
-    for layer, source in reversed(list(zip(layer_set.layers, sources, strict=True))):
-        ET.SubElement(
-            stack,
-            "layer",
-            {
-                "name": layer.name.translate(NOT_XML),
-                "src": source,
-                "x": str(layer.box.x),
-                "y": str(layer.box.y),
-                "opacity": f"{layer.opacity:.6g}",
-                "visibility": "visible" if layer.visible else "hidden",
-                "composite-op": BLENDINGS[layer.blending],
-            },
-        )
+    for number, indices in reversed(list(enumerate(images))):
+        stack, shown = root, number == 0
+        if len(images) > 1 and len(indices) > 1:
+            group = {"name": f"Image {number + 1}", "visibility": _visibility(shown), **ISOLATED}
+            stack, shown = ET.SubElement(root, "stack", group), True
+        for index in reversed(indices):
+            ET.SubElement(stack, "layer", _attributes(layer_set.layers[index], sources[index], shown))
     return ET.tostring(image, encoding="UTF-8", xml_declaration=True)
+
+
+def _attributes(layer: Layer, source: str, shown: bool) -> dict[str, str]:
+    return {
+        "name": layer.name.translate(NOT_XML),
+        "src": source,
+        "x": str(layer.box.x),
+        "y": str(layer.box.y),
+        "opacity": f"{layer.opacity:.6g}",
+        "visibility": _visibility(layer.visible and shown),
+        "composite-op": BLENDINGS[layer.blending],
+    }
+
+
+def _visibility(visible: bool) -> str:
+    return "visible" if visible else "hidden"
 
 
 def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:

@@ -41,7 +41,7 @@ def read(path: Path) -> Picture:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or "it is no PNG, JPEG or WebP picture, or a damaged one"
         raise LayerDiffusionError(
-            ErrorCode.INVALID_REQUEST, f"{path} could not be read: {reason}.", "Check the path, or save the file as PNG."
+            ErrorCode.INVALID_REQUEST, f"{path} could not be read: {reason}.", "Check the path, or save it as PNG."
         ) from error
 
 

@@ -22,9 +22,18 @@ def pixels(width, height, seed=0):
     return bytes(value for x, y in places for value in (*[(x + seed) % 255 + 1] * 3, (x * 7 + y) % 256))
 
 
-def layer(box=None, name="apple", seed=0, **changes):
+def layer(box=None, name="apple", seed=0, role=Role.FOREGROUND, **changes):
     box = box or Box(0, 0, WIDTH, HEIGHT)
-    return Layer(Role.FOREGROUND, name, box, pixels(box.width, box.height, seed), **changes)
+    return Layer(role, name, box, pixels(box.width, box.height, seed), **changes)
+
+
+def scene(image=0):
+    """The layers of an image that has several."""
+    visible = {Role.BLEND: False}
+    return [
+        layer(name=role.value, role=role, image=image, seed=index, visible=visible.get(role, True))
+        for index, role in enumerate((Role.BACKGROUND, Role.FOREGROUND, Role.BLEND))
+    ]
 
 
 def layer_set(*layers, prompt="a red apple"):
@@ -81,6 +90,55 @@ def test_openraster_layers_are_exact_and_topmost_first(tmp_path):
         assert json.loads(archive.read("made-with.json"))["request"]["prompt"] == "a red apple"
 
 
+def tree(element):
+    """(name, visible) of each layer, with a list of what it holds for each group, topmost first."""
+    return [
+        (child.get("name"), child.get("visibility") == "visible", *([tree(child)] if child.tag == "stack" else []))
+        for child in element
+    ]
+
+
+def stack(path):
+    with zipfile.ZipFile(path) as archive:
+        return tree(ET.fromstring(archive.read("stack.xml"))[0])
+
+
+SCENE = [("blend", False), ("foreground", True), ("background", True)]
+
+
+def test_openraster_of_one_image_with_several_layers_has_no_group(tmp_path):
+    outputs.write_openraster(layer_set(*scene()), tmp_path / "a.ora")
+    assert stack(tmp_path / "a.ora") == SCENE
+
+
+def test_openraster_has_a_group_for_each_image_with_several_layers(tmp_path):
+    outputs.write_openraster(layer_set(*scene(), *scene(1)), tmp_path / "a.ora")
+    assert stack(tmp_path / "a.ora") == [("Image 2", False, SCENE), ("Image 1", True, SCENE)]
+
+
+def test_openraster_shows_the_first_of_alternatives(tmp_path):
+    both = layer_set(layer(name="one"), layer(name="two", seed=9, image=1))
+    outputs.write_openraster(both, tmp_path / "a.ora")
+    assert stack(tmp_path / "a.ora") == [("two", False), ("one", True)]
+    assert outputs.merge(both).tobytes() == both.layers[0].pixels
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        (scene(), ["a-background", "a-foreground", "a-blend"]),
+        ([layer(), layer(image=1)], ["a-1", "a-2"]),
+        ([*scene()[:2], *scene(1)[:2]], ["a-1-background", "a-1-foreground", "a-2-background", "a-2-foreground"]),
+        ([layer(image=3)], ["a"]),
+    ],
+    ids=["roles", "images", "both", "neither"],
+)
+def test_pngs_are_named_by_image_and_role(tmp_path, layers, names):
+    files = outputs.write(layer_set(*layers), tmp_path / "a.png")
+    assert [file.stem for file in files] == names
+    assert [Image.open(file).tobytes() for file in files] == [one.pixels for one in layers]
+
+
 def solid(colour, **changes):
     return Layer(Role.FOREGROUND, "solid", Box(0, 0, WIDTH, HEIGHT), bytes(colour) * WIDTH * HEIGHT, **changes)
 
@@ -100,7 +158,7 @@ def test_thumbnail_has_at_most_256_pixels(tmp_path):
 
 
 def test_folder_gets_layers_pictures_and_how_they_were_made(tmp_path):
-    files = outputs.write(layer_set(layer(), layer(seed=3)), tmp_path / "out")
+    files = outputs.write(layer_set(layer(), layer(seed=3, image=1)), tmp_path / "out")
     assert [file.name for file in files] == ["layers.ora", "layer-1.png", "layer-2.png", "made-with.json"]
     assert sorted(tmp_path.joinpath("out").iterdir()) == sorted(files)
     made = json.loads(files[-1].read_text())
