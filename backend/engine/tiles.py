@@ -22,7 +22,7 @@ from .transparency_nets import LATENT_LEVEL, TransparentDecoder
 
 LARGE = 1024 * 1024
 """Pictures of more pixels are computed in bands."""
-BAND = 1 << 24
+BAND = 1 << 21
 """Values in a band of a layer's output or input, whichever is larger."""
 LATENT_CELL = 8
 HOST = torch.device("cpu")

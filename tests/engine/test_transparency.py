@@ -92,7 +92,7 @@ def test_single_pass_and_ensemble_of_the_real_architecture(decoder):
         ensemble = decode(decoder, recorded["sq.pixel"], recorded["sq.latent"], done.append)
     torch.testing.assert_close(single, recorded["sq.single"], atol=1e-4, rtol=0)
     torch.testing.assert_close(ensemble, recorded["sq.ensemble"], atol=1e-4, rtol=0)
-    assert done == [0]
+    assert done == [0, 2, 4, 6]
 
 
 @pytest.mark.parametrize("count", [3, 8])
@@ -114,7 +114,7 @@ def test_a_value_that_is_no_number_is_not_lost_in_the_median(count):
 
 
 @pytest.mark.parametrize("decoding", Decoding)
-@pytest.mark.parametrize("size", [(128, 192), (576, 512)], ids=["batched", "one by one"])
+@pytest.mark.parametrize("size", [(64, 128), (576, 512)], ids=["batched", "one by one"])
 def test_every_orientation_counts_once_and_is_turned_back(size, decoding):
     pixels, net = torch.rand(1, 3, *size), Crooked()
     latent = torch.rand(1, 4, size[0] // 8, size[1] // 8)
