@@ -36,7 +36,7 @@ LATENT_CELL = 8
 BATCHED_PIXELS = 1 << 20
 """Orientations of one shape go through the decoder together up to so many pixels."""
 BATCHED_PIXELS_ON_CPU = 1 << 15
-"""The same on a CPU: with more its caches overflow, eight pictures of 256² together take half as long again as alone."""
+"""The same on a CPU: with more its caches overflow; eight pictures of 256² take half as long again as one by one."""
 MEDIAN_CHUNK = 1 << 16
 """Values whose median is found at once on a CPU: so many that all passes of them stay in its cache."""
 
