@@ -1,4 +1,4 @@
-"""What a picture may be called: names and synonyms in templates, and the colour that most of it has."""
+"""What a picture may be called: names and synonyms in templates, the colour that most of it has, where it stands."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from backend.builtin.dataset import TEMPLATES, Thing, fill
+from backend.builtin.scenes import SCENES
 
 DOMINANT_SHARE = 0.55
 """A colour word is used only if at least this share of the opaque pixels has it."""
@@ -47,8 +48,12 @@ def colour_word(rgba: Tensor) -> str | None:
     return name if shares[name] >= DOMINANT_SHARE else None
 
 
+SCENE_TEMPLATES = ("{}", "{article} {}", "{article} {}, high quality", "{}, high quality", "a picture of {article} {}")
+BLEND_TEMPLATES = ("{}", "{}, high quality", "a picture of {}")
+
+
 class Captions:
-    """Draws a caption for an object: any of its names in any template, sometimes with its colour."""
+    """Draws captions: objects by any name in any template, sometimes with their colour; scenes; objects in scenes."""
 
     def __init__(self, things: list[Thing], pictures: Tensor):
         self.things = things
@@ -56,17 +61,30 @@ class Captions:
 
     def draw(self, index: int, source: random.Random) -> str:
         """One caption of object ``index``."""
+        return fill(source.choice(TEMPLATES), self._name(index, source))
+
+    def _name(self, index: int, source: random.Random) -> str:
         name = source.choice(self.things[index].names) if source.random() < 0.5 else self.things[index].names[0]
         colour = self.colours[index]
-        if colour and colour not in name and source.random() < 0.3:
-            name = f"{colour} {name}"
-        return fill(source.choice(TEMPLATES), name)
+        return f"{colour} {name}" if colour and colour not in name and source.random() < 0.3 else name
+
+    def scene(self, scene: int, source: random.Random) -> str:
+        """One caption of a scene of `scenes.SCENES`."""
+        return fill(source.choice(SCENE_TEMPLATES), source.choice(SCENES[scene].names))
+
+    def blend(self, index: int, scene: int, source: random.Random) -> str:
+        """One caption of object ``index`` in a scene: "an apple on a beach"."""
+        place = SCENES[scene].place
+        return source.choice(BLEND_TEMPLATES).format(fill("{article} {}", self._name(index, source)) + " " + place)
 
     def all(self) -> list[str]:
-        """Everything `draw` can give, for the vocabulary."""
+        """Everything that can be said of objects and scenes, for the vocabulary."""
         out = []
         for thing, colour in zip(self.things, self.colours, strict=True):
             out += thing.captions()
             if colour:
                 out += [fill(t, f"{colour} {n}") for n in thing.names for t in TEMPLATES if colour not in n]
+        for scene in SCENES:
+            out += 4 * [fill(template, name) for name in scene.names for template in SCENE_TEMPLATES]
+            out += 20 * [scene.place]
         return out

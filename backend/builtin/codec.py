@@ -1,4 +1,4 @@
-"""First stage: VAE, offset encoder and transparent decoder, trained together on RGBA icons.
+"""First stage: VAE, offset encoder and transparent decoder, trained together.
 
     torchrun --nproc-per-node 2 -m backend.builtin.codec --work FOLDER --minutes 40
 
@@ -15,24 +15,24 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention, AttnProcessor
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from torch import Tensor, nn
 
-from backend.builtin import shapes
-from backend.builtin.dataset import fetch, pictures, things
+from backend.builtin import pools, shapes
+from backend.builtin.dataset import fetch, portraits, things
 from backend.builtin.loop import join, options, run, wait_for_all
 from backend.engine.transparency_nets import OffsetEncoder, TransparentDecoder
 
 OFFSET_GAIN = 300.0
-BATCH = 6
 LEARNING_RATE = 1.5e-3
 ALONE = 0.15
 """Share of the training in which the encoders learn the small picture and the decoders learn from what they give."""
 ALPHA_MARGIN = 0.01
-OWN_SHARE = 0.7
-"""How often a batch comes from the closed list; else from all icons of the package."""
+LATENT_NOISE = 0.02
+"""Of the latent's standard deviation, added while training: the UNet's latents are never exact."""
 
 
 class Codec(nn.Module):
@@ -41,26 +41,36 @@ class Codec(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.vae = AutoencoderKL(**shapes.VAE)
-        self.offset = OffsetEncoder(shapes.OFFSET_WIDTHS)
-        self.decoder = TransparentDecoder(shapes.DECODER_WIDTHS, shapes.DECODER_ATTENTION_FROM)
+        channels = shapes.LATENT_CHANNELS
+        self.offset = OffsetEncoder(shapes.OFFSET_WIDTHS, channels)
+        self.decoder = TransparentDecoder(shapes.DECODER_WIDTHS, shapes.DECODER_ATTENTION_FROM, channels)
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.set_processor(AttnProcessor())
         with torch.no_grad():
             last = self.offset.blocks[-1]
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             last.weight.zero_()
             last.bias.zero_()
             quant = cast(nn.Conv2d, self.vae.quant_conv)
-            quant.weight[4:].zero_()
-            cast(Tensor, quant.bias)[4:] = shapes.POSTERIOR_LOGVAR
-        keep = torch.arange(8) < 4
+            quant.weight[channels:].zero_()
+            cast(Tensor, quant.bias)[channels:] = shapes.POSTERIOR_LOGVAR
+        keep = torch.arange(2 * channels) < channels
         for parameter in quant.parameters():
             parameter.register_hook(lambda gradient: gradient * keep.view(-1, *[1] * (gradient.dim() - 1)))
 
     def encode(self, rgba: Tensor) -> Tensor:
-        """Padded straight RGBA ``[B, 4, H, W]`` in [0, 1] → unscaled transparent latent ``[B, 4, H/8, W/8]``."""
-        rgb, alpha = rgba[:, :3], rgba[:, 3:]
-        mean = cast(AutoencoderKLOutput, self.vae.encode((2 * rgb - 1) * alpha)).latent_dist.mean
+        """Padded straight RGBA ``[B, 4, H, W]`` in [0, 1] → unscaled transparent latent ``[B, C, H/8, W/8]``."""
+        return self.encode_picture((2 * rgba[:, :3] - 1) * rgba[:, 3:]) + self.offset_of(rgba)
+
+    def encode_picture(self, picture: Tensor) -> Tensor:
+        """Picture ``[B, 3, H, W]`` in [-1, 1] → the VAE's unscaled latent, without any offset."""
+        return cast(AutoencoderKLOutput, self.vae.encode(picture)).latent_dist.mean
+
+    def offset_of(self, rgba: Tensor) -> Tensor:
+        """What transparency adds to the latent."""
         std = math.exp(0.5 * shapes.POSTERIOR_LOGVAR)
-        return mean + std * OFFSET_GAIN * self.offset(torch.cat([alpha, rgb], 1))
+        return std * OFFSET_GAIN * self.offset(torch.cat([rgba[:, 3:], rgba[:, :3]], 1))
 
     def picture(self, latent: Tensor) -> Tensor:
         """Latent → the VAE's picture ``[B, 3, H, W]``, nominally in [-1, 1]."""
@@ -99,52 +109,44 @@ def alpha_loss(got: Tensor, wanted: Tensor) -> Tensor:
     return error.mean()
 
 
-def augment(images: Tensor) -> Tensor:
-    """uint8 ``[B, 4, H, W]`` → float in [0, 1], with a random flip, turn, scale, shift and channel order."""
-    count = len(images)
-
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(count) * (high - low) + low
-
-    angle, zoom = uniform(-0.35, 0.35), uniform(0.85, 1.5)
-    flip = (torch.rand(count) < 0.5).float() * 2 - 1
-    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    rows = [
-        torch.stack([cos * flip, -sin, uniform(-0.15, 0.15)], 1),
-        torch.stack([sin * flip, cos, uniform(-0.15, 0.15)], 1),
-    ]
-    grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
-    pixels = images.float() / 255
-    colour = F.grid_sample(pixels[:, :3], grid, padding_mode="border", align_corners=False)
-    alpha = F.grid_sample(pixels[:, 3:], grid, align_corners=False)
-    if torch.rand(()) < 0.2:
-        colour = colour[:, torch.randperm(3)]
-    return torch.cat([colour, alpha], 1)
-
-
 def hue(rgb: Tensor) -> Tensor:
     """Colour differences R−G and B−G."""
     return torch.stack([rgb[:, 0] - rgb[:, 1], rgb[:, 2] - rgb[:, 1]], 1)
 
 
+def encode_batch(codec: Codec, rgba: Tensor) -> Tensor:
+    """Latents of a batch of `pools.Pools`, the first of its opaque pictures without an offset."""
+    plain = torch.arange(len(rgba)) == pools.TRANSPARENT
+    offset = codec.offset_of(rgba).masked_fill(plain.view(-1, 1, 1, 1), 0)
+    return codec.encode_picture((2 * rgba[:, :3] - 1) * rgba[:, 3:]) + offset
+
+
 def loss_of(codec: Codec, rgba: Tensor, joint: bool) -> Tensor:
-    """Training loss of one batch of padded straight RGBA.
+    """Training loss of a batch of `pools.Pools`: padded straight RGBA, the opaque pictures at its end.
 
     The latent is held near the picture at 1/8 size: loosely while everything is trained jointly, alone before. Without
-    that beginning the channels fall onto one axis of colour, and leaving it takes thousands of steps.
+    that beginning the channels fall onto one axis of colour, and leaving it takes thousands of steps. The first of the
+    opaque pictures is encoded without an offset, as backgrounds and blends are, and judged by the VAE alone.
     """
-    latent = codec.encode(rgba)
+    latent = encode_batch(codec, rgba)
     given = latent if joint else latent.detach()
-    noisy = given + 0.03 * given.detach().std() * torch.randn_like(latent)
-    picture = codec.picture(noisy)
-    rgb, alpha = rgba[:, :3], rgba[:, 3:]
-    grey = (2 * rgb - 1) * alpha
-    small = F.avg_pool2d(torch.cat([grey, alpha], 1), 8)
+    noisy = given + LATENT_NOISE * given.detach().std() * torch.randn_like(latent)
+    hold = F.mse_loss(latent, 2 * small_picture(rgba))
+    return pictures_loss(codec, noisy, rgba) + (0.01 if joint else 5.0) * hold
+
+
+def pictures_loss(codec: Codec, latent: Tensor, rgba: Tensor) -> Tensor:
+    """How far what is decoded from latents is from the batch that `loss_of` takes."""
+    grey = (2 * rgba[:, :3] - 1) * rgba[:, 3:]
+    bare = pools.TRANSPARENT
+    shown = torch.arange(len(rgba)) != bare
+    picture = codec.picture(latent)
     return (
         0.5 * F.l1_loss(picture, grey)
         + F.l1_loss(hue(picture), hue(grey))
-        + decoder_loss(codec.alpha_and_colour(picture, noisy, *orientation()), rgba)
-        + (0.01 if joint else 5.0) * F.mse_loss(latent, 2 * small)
+        + 0.5 * F.l1_loss(picture[bare:], grey[bare:])
+        + F.mse_loss(picture[bare:], grey[bare:])
+        + decoder_loss(codec.alpha_and_colour(picture[shown], latent[shown], *orientation()), rgba[shown])
     )
 
 
@@ -158,11 +160,24 @@ def decoder_loss(out: Tensor, rgba: Tensor) -> Tensor:
     return (
         2.5 * alpha_loss(got_alpha, alpha)
         + 2.0 * F.l1_loss(seen, wanted)
-        + 4.0 * F.mse_loss(seen, wanted)
+        + 12.0 * F.mse_loss(seen, wanted)
         + F.l1_loss(premultiplied, target)
         + 2.0 * F.l1_loss(hue(premultiplied), hue(target))
         + 0.1 * F.l1_loss(got_rgb, rgb)
     )
+
+
+def small_picture(rgba: Tensor) -> Tensor:
+    """What the latent is held near: the means of every 8×8 cell and, for the lightness and alpha, their slopes.
+
+    ``[B, 4, H, W]`` → ``[B, 8, H/8, W/8]``.
+    """
+    rgb, alpha = rgba[:, :3], rgba[:, 3:]
+    means = F.avg_pool2d(torch.cat([(2 * rgb - 1) * alpha, alpha], 1), 4)
+    fine = torch.cat([means[:, :3].mean(1, keepdim=True), means[:, 3:]], 1)
+    left, right = F.avg_pool2d(fine, (2, 1))[..., 0::2], F.avg_pool2d(fine, (2, 1))[..., 1::2]
+    top, bottom = F.avg_pool2d(fine, (1, 2))[..., 0::2, :], F.avg_pool2d(fine, (1, 2))[..., 1::2, :]
+    return torch.cat([F.avg_pool2d(means, 2), right - left, bottom - top], 1)
 
 
 @torch.no_grad()
@@ -192,16 +207,14 @@ def train(work: Path, minutes: float, registry: str) -> None:
         fetch(work, registry)
     wait_for_all()
     archive = fetch(work, registry)
-    own = pictures(archive, [thing.code for thing in things()])
-    others = pictures(archive)
-    check = own[::10].float() / 255
+    material = pools.Pools(archive, seed=1 + rank)
+    check = portraits(archive, things()[::10]).float() / 255
     torch.manual_seed(1)
     codec = Codec()
 
     def loss(source: random.Random, done: float) -> Tensor:
-        pool = own if source.random() < OWN_SHARE else others
         with torch.autocast("cpu", torch.bfloat16):
-            return loss_of(codec, augment(pool[torch.randint(len(pool), (BATCH,))]), joint=done > ALONE)
+            return loss_of(codec, material.batch(source), joint=done > ALONE)
 
     run(
         work / "codec.pt", codec, loss, minutes, LEARNING_RATE, report=lambda shadow: report(cast(Codec, shadow), check)

@@ -15,6 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from backend.builtin import translucent
+
 REGISTRY = "https://registry.npmjs.org"
 PACKAGE = "@lobehub/fluent-emoji-3d"
 VERSION = "1.1.0"
@@ -23,7 +25,12 @@ SIDE = 128
 MARGIN = 6
 """Pixels kept empty around an icon, so that small rotations and shifts stay inside the picture."""
 
+LIST_FILE = Path(__file__).with_name("list.json")
 OBJECTS_FILE = Path(__file__).with_name("objects.json")
+"""The list that the shipped weights were trained on; `export` writes it beside them."""
+DRAWN = "drawn:"
+"""Begins the code of an object that is drawn by `translucent`, not an icon."""
+HOLD_OUT_EVERY = 16
 TEMPLATES = (
     "{}",
     "{article} {}",
@@ -36,10 +43,17 @@ TEMPLATES = (
 
 @dataclass(frozen=True)
 class Thing:
-    """One object of the closed list: ``code`` names the picture, ``names`` is the name, then its synonyms."""
+    """One object of the closed list.
+
+    Attributes:
+        code: code points of the icon, or ``drawn:`` and the name in `translucent.TRANSLUCENT`.
+        names: the name, then its synonyms.
+        opacity: factor on the icon's alpha, for ghosts and ice.
+    """
 
     code: str
     names: tuple[str, ...]
+    opacity: float = 1.0
 
     def captions(self) -> list[str]:
         """Every template with every name."""
@@ -56,8 +70,8 @@ def fill(template: str, name: str) -> str:
 
 def things() -> list[Thing]:
     """The closed list of objects, in a fixed order."""
-    entries = json.loads(OBJECTS_FILE.read_text("utf-8"))
-    return [Thing(e["code"], (e["name"], *e.get("synonyms", ()))) for e in entries]
+    entries = json.loads(LIST_FILE.read_text("utf-8"))
+    return [Thing(e["code"], (e["name"], *e.get("synonyms", ())), e.get("opacity", 1.0)) for e in entries]
 
 
 def fetch(folder: Path, registry: str = REGISTRY) -> Path:
@@ -74,15 +88,39 @@ def fetch(folder: Path, registry: str = REGISTRY) -> Path:
     return target
 
 
-def pictures(archive: Path, codes: list[str] | None = None) -> Tensor:
-    """Icons as uint8 ``[N, 4, SIDE, SIDE]`` straight RGBA, colour padded under alpha; all of them if codes is None."""
+def portraits(archive: Path, chosen: list[Thing], seed: int = 0) -> Tensor:
+    """One picture of each object, as `pictures`; what is drawn looks different with every seed."""
+    icons = iter(pictures(archive, [thing.code for thing in chosen if not thing.code.startswith(DRAWN)]))
+    out = []
+    for index, thing in enumerate(chosen):
+        if thing.code.startswith(DRAWN):
+            drawn = translucent.draw(thing.code.removeprefix(DRAWN), 1000 * seed + index, SIDE)
+            out.append(torch.from_numpy(drawn).permute(2, 0, 1))
+        else:
+            icon = next(icons).clone()
+            icon[3] = (icon[3] * thing.opacity).round().to(torch.uint8)
+            out.append(icon)
+    return torch.stack(out)
+
+
+def other_icons(archive: Path, held_out: bool) -> Tensor:
+    """Icons that are not in the closed list, as `pictures`: those kept for measuring, or all others."""
+    listed = {thing.code for thing in things()}
+    with tarfile.open(archive) as tar:
+        codes = sorted({Path(m.name).stem for m in tar.getmembers() if m.name.endswith(".webp")} - listed)
+    codes = [code for code in codes if not _is_flag_or_tone(code)]
+    kept = codes[::HOLD_OUT_EVERY]
+    return pictures(archive, kept if held_out else [code for code in codes if code not in set(kept)])
+
+
+def pictures(archive: Path, codes: list[str]) -> Tensor:
+    """Icons as uint8 ``[N, 4, SIDE, SIDE]`` straight RGBA, colour padded under alpha."""
     from backend.engine.padding import pad_rgb
 
     with tarfile.open(archive) as tar:
         members = {Path(m.name).stem: m for m in tar.getmembers() if m.name.endswith(".webp")}
-        chosen = codes if codes is not None else sorted(c for c in members if not _is_flag_or_tone(c))
         out = []
-        for code in chosen:
+        for code in codes:
             file = tar.extractfile(members[code])
             assert file is not None
             icon = Image.open(io.BytesIO(file.read())).convert("RGBA")

@@ -2,7 +2,7 @@
 
     python -m backend.builtin.export --work FOLDER [--to backend/builtin/weights]
 
-``model/`` is an ordinary diffusers folder; the three layer files have the released key grammar and names.
+``model/`` is an ordinary diffusers folder; the layer files have the released key grammar and names.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from backend.builtin.codec import Codec
+from backend.builtin.dataset import LIST_FILE, OBJECTS_FILE
 from backend.builtin.loop import trained
+from backend.builtin.material import FRAMES
 from backend.builtin.unet import Painter
 
 WEIGHTS = Path(__file__).with_name("weights")
-LAYERS = "layer_sd15_transparent_attn.safetensors"
+LAYERS = {mode: f"layer_sd15_{mode}.safetensors" for mode in FRAMES}
 DECODER = "layer_sd15_vae_transparent_decoder.safetensors"
 ENCODER = "layer_sd15_vae_transparent_encoder.safetensors"
 MEGABYTES_ALLOWED = 35
@@ -37,7 +39,7 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def export(work: Path, target: Path) -> None:
-    """Write ``polish.pt``, ``unet.pt`` and ``sharing.pt`` of the work folder to the target folder."""
+    """Write ``polish.pt``, ``unet.pt`` and the modes' units of the work folder to the target folder."""
     codec = Codec()
     codec.load_state_dict(trained(work / "polish.pt"))
     codec.vae.register_to_config(scaling_factor=1.0)
@@ -57,10 +59,12 @@ def export(work: Path, target: Path) -> None:
         "vae": ["diffusers", "AutoencoderKL"],
     }
     (model / "model_index.json").write_text(json.dumps(index, indent=1), "utf-8")
-    sharing = trained(work / "sharing.pt")
-    save_file(half(sharing), target / LAYERS)
+    for mode, name in LAYERS.items():
+        save_file(half(trained(work / f"{mode}.pt")), target / name)
     save_file(half(codec.decoder.state_dict()), target / DECODER)
     save_file(half(codec.offset.state_dict()), target / ENCODER)
+    if target == WEIGHTS:
+        shutil.copyfile(LIST_FILE, OBJECTS_FILE)
     size = sum(file.stat().st_size for file in target.rglob("*.safetensors")) / 1e6
     print(f"{size:.1f} MB of weights in {target}")
     if size > MEGABYTES_ALLOWED:

@@ -1,5 +1,5 @@
-"""What every training stage shares: a wall-clock budget that survives restarts, gradients averaged over processes, and
-files that are never half written.
+"""What every training stage shares: a budget of processor time that survives restarts, gradients averaged over
+processes, and files that are never half written.
 
 Networks this narrow spend half of a two-threaded step waiting at thread barriers, so a stage runs as one
 single-threaded process per core (`torchrun --nproc-per-node 2 -m backend.builtin.codec …`), which exchange gradients
@@ -26,17 +26,20 @@ WARMUP_STEPS = 100
 DECAY_FROM = 0.5
 EMA_DECAY = 0.998
 LOG_EVERY = 25
-SAVE_EVERY = 250
+SAVE_SECONDS = 180
 
 
 class Clock:
-    """Counts steps and seconds against a budget in minutes; the same on every rank."""
+    """Counts steps and seconds against a budget in minutes; the same on every rank.
+
+    The seconds are those of the processor, so that a busy machine makes a stage longer but not worse.
+    """
 
     def __init__(self, minutes: float):
         self.budget = minutes * 60
         self.step = 0
         self.seconds = 0.0
-        self._last = time.monotonic()
+        self._last = time.process_time()
 
     def resume(self, step: int, seconds: float) -> None:
         """Go on from a saved state."""
@@ -44,7 +47,7 @@ class Clock:
 
     def lap(self) -> float:
         """Seconds since the last call."""
-        now = time.monotonic()
+        now = time.process_time()
         passed, self._last = now - self._last, now
         return passed
 
@@ -83,6 +86,11 @@ def join() -> int:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     return dist.get_rank()
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def wait_for_all() -> None:
@@ -165,7 +173,7 @@ def run(
     rank = dist.get_rank() if dist.is_initialized() else 0
     source = random.Random(2 * clock.step + rank)
     torch.manual_seed(100 + 2 * clock.step + rank)
-    recent = None
+    recent, saved = None, clock.seconds
     while not clock.over:
         optimizer.param_groups[0]["lr"] = learning_rate * clock.rate()
         value = loss(source, clock.done)
@@ -178,7 +186,8 @@ def run(
         recent = value.item() if recent is None else 0.98 * recent + 0.02 * value.item()
         if clock.step % LOG_EVERY == 0 or clock.over:
             print(f"{target.stem}: {clock}, loss {recent:.5f}", flush=True)
-        if clock.step % SAVE_EVERY == 0 or clock.over:
+        if clock.seconds - saved >= SAVE_SECONDS or clock.over:
+            saved = clock.seconds
             save_atomically(
                 target,
                 model=model.state_dict(),
@@ -190,10 +199,15 @@ def run(
                 print(report(shadow), flush=True)
 
 
-def options(description: str | None, minutes: float) -> argparse.Namespace:
+def parser_of(description: str | None, minutes: float) -> argparse.ArgumentParser:
     """The command line of a stage: ``work``, ``minutes`` and ``registry``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", type=Path, required=True, help="folder for the data and the training states")
     parser.add_argument("--minutes", type=float, default=minutes, help="budget of all starts together")
     parser.add_argument("--registry", default=REGISTRY, help="npm registry that has the icons")
-    return parser.parse_args()
+    return parser
+
+
+def options(description: str | None, minutes: float) -> argparse.Namespace:
+    """What `parser_of` read."""
+    return parser_of(description, minutes).parse_args()

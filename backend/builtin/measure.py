@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from safetensors.torch import load_file
 
 from backend.builtin.codec import Codec, report
 from backend.builtin.dataset import REGISTRY, fetch, pictures, things
 from backend.builtin.export import DECODER, ENCODER, WEIGHTS
+from backend.engine.checkpoints import load_decoder, load_encoder
 
 
 def shipped() -> Codec:
@@ -22,8 +22,9 @@ def shipped() -> Codec:
     codec = Codec()
     folder = WEIGHTS / "model" / "vae"
     codec.vae = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
-    codec.decoder.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS / DECODER).items()})
-    codec.offset.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS / ENCODER).items()})
+    place = torch.device("cpu")
+    codec.decoder = load_decoder(WEIGHTS / DECODER, place, torch.float32)
+    codec.offset = load_encoder(WEIGHTS / ENCODER, place, torch.float32)
     return codec
 
 

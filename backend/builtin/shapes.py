@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+LATENT_CHANNELS = 8
 VAE: dict[str, Any] = dict(
     in_channels=3,
     out_channels=3,
-    latent_channels=4,
+    latent_channels=LATENT_CHANNELS,
     layers_per_block=1,
     norm_num_groups=8,
     sample_size=128,
@@ -17,11 +18,11 @@ VAE: dict[str, Any] = dict(
 )
 UNET: dict[str, Any] = dict(
     sample_size=16,
-    in_channels=4,
-    out_channels=4,
+    in_channels=LATENT_CHANNELS,
+    out_channels=LATENT_CHANNELS,
     layers_per_block=2,
     norm_num_groups=16,
-    block_out_channels=(32, 96, 128, 112),
+    block_out_channels=(48, 80, 96, 64),
     attention_head_dim=(1, 2, 2, 2),
     cross_attention_dim=128,
     down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
@@ -40,5 +41,6 @@ DECODER_WIDTHS = (16, 24, 48, 96)
 DECODER_ATTENTION_FROM = 3
 OFFSET_WIDTHS = (16, 16, 32, 32, 64, 64, 64, 64)
 SHARING_RANK = 8
+CONTROL_WIDTHS = (16, 16, 16, 16, 32, 32, 16, 16)
 POSTERIOR_LOGVAR = -11.41
 """The posterior is deterministic: std is fixed near 1/300, so that the released offset gain of 300 is a gain of one."""

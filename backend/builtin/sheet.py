@@ -27,6 +27,7 @@ def draw(names: list[str], seed: int) -> list[LayerSet]:
     return [
         generate(
             Request(Operation.OBJECT, "builtin", fill("{article} {}", name), "", SIDE, SIDE, STEPS, CFG, seed, 1),
+            (),
             files,
             lambda _: None,
             lambda: False,

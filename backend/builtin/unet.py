@@ -10,7 +10,6 @@ plain epsilon loss hardly sees a wrong picture.
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import cast
 
@@ -21,17 +20,14 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from backend.builtin import shapes
-from backend.builtin.captions import Captions
-from backend.builtin.codec import Codec
-from backend.builtin.dataset import fetch, pictures, things
-from backend.builtin.latents import cache, whiten
-from backend.builtin.loop import join, options, run, save_atomically, trained, wait_for_all
-from backend.builtin.vocabulary import train_vocabulary
+from backend.builtin.dataset import fetch
+from backend.builtin.latents import prepare
+from backend.builtin.loop import join, options, processes, run, wait_for_all
+from backend.builtin.material import Batch, Material
 
 BATCH = 24
 LEARNING_RATE = 2e-3
 WEIGHT_RANGE = (0.1, 4.0)
-CAPTION_DROP = 0.1
 
 
 class Painter(nn.Module):
@@ -60,52 +56,13 @@ def schedule() -> Tensor:
     return torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0).float()
 
 
-class Material:
-    """Cached latents, and token ids of captions drawn for them."""
-
-    def __init__(self, work: Path, registry: str):
-        archive = fetch(work, registry)
-        self.things = things()
-        images = pictures(archive, [thing.code for thing in self.things])
-        self.captions = Captions(self.things, images)
-        folder = work / "tokenizer"
-        if not (folder / "merges.txt").exists():
-            train_vocabulary(self.captions.all(), folder)
-        self.tokenizer = CLIPTokenizer.from_pretrained(str(folder))
-        codec_file, latents_file = work / "codec_white.pt", work / "latents.pt"
-        if not latents_file.exists():
-            codec = Codec()
-            codec.load_state_dict(trained(work / "codec.pt"))
-            whiten(codec, images[::2].float() / 255)
-            save_atomically(codec_file, codec=codec.state_dict())
-            save_atomically(latents_file, latents=cache(codec, images, torch.Generator().manual_seed(7)))
-        self.latents: Tensor = torch.load(latents_file, weights_only=True)["latents"]
-        self._ids: dict[str, list[int]] = {}
-
-    def tokens(self, captions: list[str]) -> Tensor:
-        """Token ids ``[B, 77]``, padded as the inference path does."""
-        for caption in captions:
-            if caption not in self._ids:
-                self._ids[caption] = self.tokenizer(
-                    caption, padding="max_length", max_length=77, truncation=True
-                ).input_ids
-        return torch.tensor([self._ids[caption] for caption in captions])
-
-    def batch(self, source: random.Random) -> tuple[Tensor, Tensor]:
-        """Latents ``[B, 4, h, w]`` and token ids ``[B, 77]``."""
-        rows = [source.randrange(len(self.things)) for _ in range(BATCH)]
-        captions = ["" if source.random() < CAPTION_DROP else self.captions.draw(row, source) for row in rows]
-        latents = torch.stack([self.latents[row, source.randrange(self.latents.shape[1])] for row in rows])
-        return latents, self.tokens(captions)
-
-
-def loss_of(painter: Painter, latents: Tensor, tokens: Tensor, alphas: Tensor) -> Tensor:
-    """Weighted epsilon loss of one batch."""
-    times = torch.randint(0, 1000, (len(latents),))
+def loss_of(painter: Painter, batch: Batch, alphas: Tensor, frames: int = 1) -> Tensor:
+    """Weighted epsilon loss of one batch; the frames of a group share their time."""
+    times = torch.randint(0, 1000, (len(batch.latents) // frames,)).repeat_interleave(frames)
     alpha = alphas[times].view(-1, 1, 1, 1)
-    noise = torch.randn_like(latents)
+    noise = torch.randn_like(batch.latents)
     with torch.autocast("cpu", torch.bfloat16):
-        guess = painter(alpha.sqrt() * latents + (1 - alpha).sqrt() * noise, times, tokens)
+        guess = painter(alpha.sqrt() * batch.latents + (1 - alpha).sqrt() * noise, times, batch.tokens)
     snr = alpha.flatten() / (1 - alpha.flatten())
     weight = snr.rsqrt().clamp(*WEIGHT_RANGE)
     return ((guess.float() - noise).square().mean((1, 2, 3)) * weight).mean()
@@ -114,6 +71,7 @@ def loss_of(painter: Painter, latents: Tensor, tokens: Tensor, alphas: Tensor) -
 def train(work: Path, minutes: float, registry: str) -> None:
     """Train for so many minutes in all (over any number of starts) and leave ``unet.pt`` in the work folder."""
     rank = join()
+    prepare(work, fetch(work, registry), rank, processes())
     if rank == 0:
         Material(work, registry)
     wait_for_all()
@@ -124,7 +82,7 @@ def train(work: Path, minutes: float, registry: str) -> None:
     run(
         work / "unet.pt",
         painter,
-        lambda source, _: loss_of(painter, *material.batch(source), alphas),
+        lambda source, _: loss_of(painter, material.base(source, BATCH), alphas),
         minutes,
         LEARNING_RATE,
     )

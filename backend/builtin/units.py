@@ -1,44 +1,51 @@
-"""Fourth stage: the attention sharing units of the transparent mode, trained on the frozen UNet.
+"""Fourth stage: the sharing units of the four modes, each on the frozen UNet.
 
-    torchrun --nproc-per-node 2 -m backend.builtin.units --work FOLDER --minutes 8
+    torchrun --nproc-per-node 2 -m backend.builtin.units --mode joint --work FOLDER --minutes 20
 
-What comes out has the key grammar of the released ``layer_sd15_transparent_attn`` file, at a smaller rank.
+What comes out has the key grammar of the released ``layer_sd15_*`` files, at a smaller rank and, in the modes that
+start from a picture, with a narrower control encoder.
 """
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import torch
 
 from backend.builtin import shapes
-from backend.builtin.loop import join, options, run, trained
-from backend.builtin.unet import Material, Painter, loss_of, schedule
+from backend.builtin.loop import join, parser_of, run, trained
+from backend.builtin.material import CONDITIONS, FRAMES, Material
+from backend.builtin.unet import BATCH, Painter, loss_of, schedule
 from backend.engine.sharing import SharingLayers, attach
 
-LEARNING_RATE = 5e-4
+LEARNING_RATE = 1e-3
 
 
-def train(work: Path, minutes: float, registry: str) -> None:
-    """Train for so many minutes in all (over any number of starts) and leave ``sharing.pt`` in the work folder."""
+def train(mode: str, work: Path, minutes: float, registry: str) -> None:
+    """Train for so many minutes in all (over any number of starts) and leave ``{mode}.pt`` in the work folder."""
     join()
     material = Material(work, registry)
     torch.manual_seed(5)
     painter = Painter(material.tokenizer)
     painter.load_state_dict(trained(work / "unet.pt"))
     painter.requires_grad_(False)
-    layers = SharingLayers.for_unet(painter.unet, shapes.SHARING_RANK)
-    attach(painter.unet, layers, merge=False)
+    frames = len(FRAMES[mode])
+    widths = shapes.CONTROL_WIDTHS if mode in CONDITIONS else None
+    layers = SharingLayers.for_unet(painter.unet, shapes.SHARING_RANK, frames, widths)
+    attached = attach(painter.unet, layers, merge=False)
     alphas = schedule()
-    run(
-        work / "sharing.pt",
-        layers,
-        lambda source, _: loss_of(painter, *material.batch(source), alphas),
-        minutes,
-        LEARNING_RATE,
-    )
+
+    def loss(source: random.Random, _: float) -> torch.Tensor:
+        batch = material.mode(mode, source, BATCH // frames)
+        attached.set_control(batch.condition)
+        return loss_of(painter, batch, alphas, frames)
+
+    run(work / f"{mode}.pt", layers, loss, minutes, LEARNING_RATE)
 
 
 if __name__ == "__main__":
-    chosen = options(__doc__, 8)
-    train(chosen.work, chosen.minutes, chosen.registry)
+    parser = parser_of(__doc__, 20)
+    parser.add_argument("--mode", choices=tuple(FRAMES), required=True)
+    chosen = parser.parse_args()
+    train(chosen.mode, chosen.work, chosen.minutes, chosen.registry)

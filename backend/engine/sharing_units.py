@@ -116,10 +116,14 @@ class SharingLayers(nn.Module):
         return self.units[0].frames
 
     @classmethod
-    def for_unet(cls, unet: nn.Module, rank: int, frames: int = 1) -> SharingLayers:
-        """Identity units for a UNet, to be trained."""
-        modules = attention_modules(unet)
-        return cls([SharingUnit(a.to_q.in_features, a.to_k.in_features, rank, frames) for a in modules])
+    def for_unet(
+        cls, unet: nn.Module, rank: int, frames: int = 1, control_widths: Sequence[int] | None = None
+    ) -> SharingLayers:
+        """Identity units for a UNet, to be trained; with a `ControlEncoder` where its widths are given."""
+        encoder = ControlEncoder(control_widths) if control_widths else None
+        signal = control_widths[-1] if control_widths else None
+        widths = [(module.to_q.in_features, module.to_k.in_features) for module in attention_modules(unet)]
+        return cls([SharingUnit(channels, context, rank, frames, signal) for channels, context in widths], encoder)
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> SharingLayers:

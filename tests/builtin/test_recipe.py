@@ -5,10 +5,11 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from backend.builtin import dataset
+from backend.builtin import composite, dataset, scenes, shapes, translucent
 from backend.builtin.captions import Captions, colour_word
 from backend.builtin.codec import Codec
 from backend.builtin.latents import whiten
@@ -73,14 +74,16 @@ def test_whitening_changes_the_basis_but_not_the_pictures() -> None:
     codec = Codec().eval()
     with torch.no_grad():
         next(reversed(list(codec.offset.parameters()))).normal_(std=0.1)
-        rgba = torch.rand(4, 4, 64, 64)
+        rgba, opaque = torch.rand(4, 4, 64, 64), torch.rand(2, 3, 64, 64)
         before = codec.decode(codec.encode(rgba))
-        whiten(codec, rgba)
+        whiten(codec, rgba, opaque)
         latent = codec.encode(rgba)
         after = codec.decode(latent)
-    flat = latent.permute(1, 0, 2, 3).flatten(1)
-    torch.testing.assert_close(flat.mean(1), torch.zeros(4), atol=1e-3, rtol=0)
-    torch.testing.assert_close(torch.cov(flat), torch.eye(4), atol=1e-2, rtol=0)
+        plain = codec.encode_picture(2 * opaque - 1)
+    flat = torch.cat([latent, plain]).permute(1, 0, 2, 3).flatten(1)
+    channels = shapes.LATENT_CHANNELS
+    torch.testing.assert_close(flat.mean(1), torch.zeros(channels), atol=1e-3, rtol=0)
+    torch.testing.assert_close(torch.cov(flat), torch.eye(channels), atol=1e-2, rtol=0)
     torch.testing.assert_close(after, before, atol=2e-4, rtol=1e-3)
 
 
@@ -107,6 +110,45 @@ def test_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == len(seen) + len(later)
 
 
+@pytest.mark.parametrize("index", range(len(scenes.SCENES)), ids=lambda index: scenes.SCENES[index].names[0])
+def test_scenes_are_the_same_for_a_seed_and_differ_between_seeds(index: int) -> None:
+    picture, ground = scenes.draw(index, 1, 64)
+    again, _ = scenes.draw(index, 1, 64)
+    other, _ = scenes.draw(index, 2, 64)
+    assert picture.shape == (64, 64, 3) and picture.dtype == np.uint8
+    assert np.array_equal(picture, again) and not np.array_equal(picture, other)
+    assert ground is None or 0.2 < ground < 0.95
+
+
+@pytest.mark.parametrize("name", translucent.TRANSLUCENT)
+def test_translucent_things_have_soft_alpha_and_an_empty_border(name: str) -> None:
+    for seed in range(3):
+        alpha = translucent.draw(name, seed, 64)[..., 3]
+        assert ((alpha > 10) & (alpha < 245)).mean() > 0.05
+        assert max(alpha[0].max(), alpha[-1].max(), alpha[:, 0].max(), alpha[:, -1].max()) < 8
+
+
+def test_objects_stand_on_the_ground_and_only_what_stands_throws_a_shadow() -> None:
+    ball = torch.zeros(2, 4, 64, 64)
+    ball[:, 0] = 1.0
+    ball[:, 3, 8:56, 8:56] = 1.0
+    ground = torch.tensor([0.8, float("nan")])
+    placed = composite.stand(ball, ground, torch.Generator().manual_seed(1))
+    *_, bottom = composite.extent(placed[:, 3:])
+    assert 0.8 <= (bottom[0].item() + 1) / 2 <= 0.98
+    mixed = composite.blend(placed, torch.ones(2, 3, 64, 64), ground)
+    outside = placed[:, 3] == 0
+    assert mixed[0][:, outside[0]].min() < 0.9
+    assert mixed[1][:, outside[1]].min() == 1.0
+
+
+def test_captions_tell_of_places_and_of_objects_in_them() -> None:
+    captions = Captions([dataset.Thing("x", ("apple",))], torch.zeros(1, 4, 8, 8, dtype=torch.uint8))
+    beach = next(index for index, scene in enumerate(scenes.SCENES) if scene.names[0] == "beach")
+    assert "an apple on a beach" in captions.blend(0, beach, random.Random(0))
+    assert any(name in captions.scene(beach, random.Random(0)) for name in scenes.SCENES[beach].names)
+
+
 def test_objects_file_is_what_the_docker_offers() -> None:
     entries = json.loads(dataset.OBJECTS_FILE.read_text("utf-8"))
-    assert all(set(entry) <= {"code", "name", "group", "synonyms"} for entry in entries)
+    assert all(set(entry) <= {"code", "name", "group", "synonyms", "opacity"} for entry in entries)
