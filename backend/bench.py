@@ -22,6 +22,6 @@ def bench(files: ModelFiles, prompt: str, steps: int, size: tuple[int, int] | No
         generate(request, (), files, lambda progress: None, lambda: False, cache)
         seconds.append(time.perf_counter() - start)
     warm = seconds[1:]
-    print(f"{files.info.name}, {width} x {height}, {steps} steps, on {choose().place}")
+    print(f"{files.info.name}, {width} x {height}, {steps} steps, on {choose(files.info.family).place}")
     print(f"cold  {seconds[0]:6.2f} s an image")
     print(f"warm  {sum(warm) / len(warm):6.2f} s an image (mean of {len(warm)}, best {min(warm):.2f})")

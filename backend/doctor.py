@@ -90,7 +90,7 @@ def device() -> Iterator[Finding]:
 
         from .engine.device import choose
 
-        place = choose().place
+        place = choose("sdxl").place
     except ImportError as error:
         yield Finding(Level.BAD, "device", f"torch does not load: {error}", SETUP)
         return
@@ -114,9 +114,12 @@ def installed_models() -> Iterator[Finding]:
             models.resolve(info.id)
         except LayerDiffusionError as error:
             yield Finding(Level.BAD, "model", f"{info.id}: {error.message}", error.hint)
+            continue
+        text = f"{info.id}: {info.family}, {info.native_side} pixels"
+        if info.operations:
+            yield Finding(Level.GOOD, "model", text + (f" ({info.note})" if info.note else ""))
         else:
-            note = f" ({info.note})" if info.note else ""
-            yield Finding(Level.GOOD, "model", f"{info.id}: {info.family}, {info.native_side} pixels{note}")
+            yield Finding(Level.BAD, "model", f"{text}, has no file of LayerDiffuse and can make nothing", info.note)
     checkpoints = models.folder() / "checkpoints"
     for path in sorted(checkpoints.iterdir()) if checkpoints.is_dir() else []:
         if {path.name, path.stem} & {info.id for info in known}:

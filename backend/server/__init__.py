@@ -11,8 +11,11 @@ from pathlib import Path
 
 from protocol import VERSION
 from protocol.errors import LayerDiffusionError
+from protocol.job import ModelInfo
+from protocol.request import Request
 
 from .. import models, worker
+from ..models.needs import needed
 from . import app, lifetime
 from .credential import token_file
 from .hub import Hub
@@ -52,7 +55,7 @@ async def _serve(host: str, port: int, parent: int | None, state_file: Path | No
             loop.call_soon_threadsafe(stop.set)
 
     lifetime.on_signals(request_stop)
-    hub = Hub(worker.main, models.installed, lambda model_id: models.resolve(model_id).info)
+    hub = Hub(worker.main, models.installed, _find)
     with token_file(state_file) as (token, path):
         async with app.listening(hub, host, port, token) as port:
             _print(
@@ -71,6 +74,13 @@ async def _serve(host: str, port: int, parent: int | None, state_file: Path | No
                 watch.add_done_callback(lambda _: stop.set())
             await stop.wait()
             await hub.stop()
+
+
+def _find(request: Request) -> ModelInfo:
+    """The model of a request that it has all files for."""
+    files = models.resolve(request.model)
+    needed(request, files)
+    return files.info
 
 
 def _print(event: dict[str, object]) -> None:

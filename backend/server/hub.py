@@ -42,7 +42,7 @@ REPLACED = 4001
 """Close code of a connection whose place was taken by a newer one of the same client."""
 
 ListInstalled = Callable[[], Sequence[ModelInfo]]
-FindInstalled = Callable[[str], ModelInfo]
+FindInstalled = Callable[[Request], ModelInfo]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -55,8 +55,8 @@ class Hub:
     Args:
         target: main function of the worker process.
         list_installed: returns the installed models; called in a thread, as it reads files.
-        find_installed: returns one model by its id, or raises `LayerDiffusionError` saying why it cannot be used;
-            called in a thread.
+        find_installed: returns the model of a request, or raises `LayerDiffusionError` saying why it cannot be used
+            for it; called in a thread.
     """
 
     def __init__(self, target: Target, list_installed: ListInstalled, find_installed: FindInstalled) -> None:
@@ -160,7 +160,7 @@ class Hub:
     async def _admit(self, client: str, job_id: str, request: Request) -> Job:
         """Return the job of this id and request, a new one if need be. Raises when there can be none."""
         if self.jobs.existing(client, job_id, request) is None:
-            model = await _ask(self._find_installed, request.model)
+            model = await _ask(self._find_installed, request)
             if request.operation not in model.operations:
                 fail(ErrorCode.UNSUPPORTED_OPERATION, f"{model.name} cannot do {request.operation.value!r}.")
         # While the model was looked for, another connection of this client may have sent the same, or the end begun.

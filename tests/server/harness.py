@@ -112,11 +112,11 @@ class Backend:
         """Connect and greet."""
         return Client(self.connect(), client_id or new_id())
 
-    def _find(self, model_id: str) -> ModelInfo:
+    def _find(self, request: Request) -> ModelInfo:
         for model in self.models:
-            if model.id == model_id:
+            if model.id == request.model:
                 return model
-        fail(ErrorCode.UNKNOWN_MODEL, f"There is no model {model_id!r}.")
+        fail(ErrorCode.UNKNOWN_MODEL, f"There is no model {request.model!r}.")
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()

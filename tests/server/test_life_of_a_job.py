@@ -31,7 +31,7 @@ from protocol.messages import (
     Started,
     State,
 )
-from protocol.request import Operation
+from protocol.request import Operation, Request
 
 from . import fake_worker
 from .harness import MODEL, TIMEOUT, Backend, Client, new_id, request
@@ -229,7 +229,7 @@ def test_a_job_that_comes_while_the_server_stops_is_refused() -> None:
     async def scenario() -> None:
         stopped = threading.Event()
 
-        def find(_: str) -> ModelInfo:
+        def find(_: Request) -> ModelInfo:
             assert stopped.wait(TIMEOUT)
             return MODEL
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ from backend.engine.generate import generate
 from protocol.errors import ErrorCode
 from protocol.job import Phase
 from protocol.messages import Acknowledge, Cancel, Cancelled, Done, Failed, Generate, Queued, Refused, Running, Started
-from protocol.request import Operation, Request
+from protocol.request import Input, Operation, Request, Source
 from tests.engine import tiny
 
-from .harness import TIMEOUT, Client, new_id
+from .harness import TIMEOUT, Client, new_id, pixels_of
 from .program import SERVE, Process, client_of
 
 
@@ -88,6 +89,19 @@ def test_a_prompt_becomes_the_layers_that_the_engine_makes(
     expected = generate(_request(), (), models.resolve("tiny"), lambda _: None, lambda: False)
     assert [layer.header for layer in result.layers] == [layer.header for layer in expected.layers]
     assert result.made_with == expected.made_with
+    for ours, theirs in zip(result.layers, expected.layers, strict=True):
+        ours, theirs = (np.frombuffer(layer.pixels, np.uint8).astype(int) for layer in (ours, theirs))
+        assert np.abs(ours - theirs).max() <= 1, "one step of rounding"
+
+
+def test_pictures_reach_the_engine(client: Client, models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = (Input(Source.BACKGROUND, 70, 64), Input(Source.INIT, 64, 96))
+    what = replace(_request(batch=1), operation=Operation.OBJECT_ON_BACKGROUND, inputs=inputs, strength=0.5)
+    result = client.result(client.generate_from(what))
+    monkeypatch.setenv("LAYER_DIFFUSION_MODELS", str(models_folder))
+    expected = generate(what, pixels_of(what), models.resolve("tiny"), lambda _: None, lambda: False)
+    assert [layer.role for layer in result.layers] == list(what.operation.makes)
+    assert [layer.header for layer in result.layers] == [layer.header for layer in expected.layers]
     for ours, theirs in zip(result.layers, expected.layers, strict=True):
         ours, theirs = (np.frombuffer(layer.pixels, np.uint8).astype(int) for layer in (ours, theirs))
         assert np.abs(ours - theirs).max() <= 1, "one step of rounding"
