@@ -28,6 +28,7 @@ class ErrorCode(str, Enum):
     NOT_FINITE = "not_finite"
     OUT_OF_MEMORY = "out_of_memory"
     DISK_FULL = "disk_full"
+    DOWNLOAD_FAILED = "download_failed"
     WORKER_DIED = "worker_died"
     CANCELLED_BY_SHUTDOWN = "cancelled_by_shutdown"
     INTERNAL = "internal"
@@ -101,6 +102,10 @@ TEXTS: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.DISK_FULL: (
         "A file could not be written because the disk is full.",
         "Free some space and try again.",
+    ),
+    ErrorCode.DOWNLOAD_FAILED: (
+        "A file could not be downloaded.",
+        "Check the internet connection and try again; what has come so far is kept.",
     ),
     ErrorCode.WORKER_DIED: (
         "The process that generates images ended in the middle of the job.",
