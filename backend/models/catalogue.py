@@ -1,6 +1,8 @@
-"""The files of LayerDiffuse that were released, and those converted for diffusers: where they come from, what they are.
+"""What can be installed: the files of LayerDiffuse, and a few checkpoints and VAEs that they are known to work with.
 
-Sizes and SHA-256 sums are those that the repositories publish; what is not published there in full is None.
+Sizes and SHA-256 sums are those that the repositories publish; what is not published there is None, and the hub's own
+announcement is taken in its place. Of the released layer files all that matters is pinned by the sum, so that their
+revision may be ``main``. The checkpoints include those of the authors' sanity checks.
 """
 
 from __future__ import annotations
@@ -10,9 +12,48 @@ from dataclasses import dataclass
 DECODER = "decoder"
 ENCODER = "encoder"
 """What stands in the place of a mode for the two parts of the transparent VAE."""
+BASE = "checkpoint"
+VAE = "vae"
+"""What stands in the place of a mode for files that are not of LayerDiffuse."""
+FOLDERS = {BASE: "checkpoints", VAE: "vae"}
+LAYERS = "layers"
+"""Folders in the models' folder."""
+
 RELEASED = "LayerDiffusion/layerdiffusion-v1"
 DIFFUSERS = "rootonchair/diffuser_layerdiffuse"
 MERGED = "lllyasviel/LayerDiffuse_Diffusers"
+FAVOURITES = "lllyasviel/fav_models"
+RAIL_M = "CreativeML Open RAIL-M"
+LICENCES = {
+    RELEASED: RAIL_M,
+    "animaPencilXL_v100.safetensors": "see civitai.com/models/261336",
+    FAVOURITES: RAIL_M,
+    "RunDiffusion/Juggernaut-XL-v6": f"{RAIL_M}; not for services that sell generation",
+    "stabilityai/stable-diffusion-xl-base-1.0": "CreativeML Open RAIL++-M",
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": RAIL_M,
+    "madebyollin/sdxl-vae-fp16-fix": "MIT",
+    "stabilityai/sd-vae-ft-mse-original": "MIT",
+}
+"""File, or repository → licence of what is taken from it."""
+PURPOSES = {
+    ("sd15", "transparent_attn"): "transparent objects",
+    ("sd15", "joint"): "scenes: object, background and blend at once",
+    ("sd15", "fg2bg"): "a background for an object",
+    ("sd15", "bg2fg"): "an object on a background",
+    ("sdxl", "transparent_attn"): "transparent objects",
+    ("sdxl", "transparent_conv"): "transparent objects, the other way",
+    ("sdxl", "fg2ble"): "a scene around an object",
+    ("sdxl", "bg2ble"): "an object painted into a background",
+    ("sdxl", "fgble2bg"): "the background out of a scene",
+    ("sdxl", "bgble2fg"): "the object out of a scene",
+}
+"""(family, mode) → what a layer file is for."""
+PART_PURPOSES = {
+    DECODER: "alpha from latents; every transparent layer needs it",
+    ENCODER: "to start from a transparent layer (refine)",
+    BASE: "base model",
+    VAE: "another VAE; checkpoints bring their own",
+}
 
 
 @dataclass(frozen=True)
@@ -21,11 +62,14 @@ class Entry:
 
     Attributes:
         family: of the base models that it belongs to, ``"sd15"`` or ``"sdxl"``.
-        mode: a mode as in `modes`, `DECODER` or `ENCODER`.
-        name: of the file.
+        mode: a mode as in `modes`, `DECODER`, `ENCODER`, `BASE` or `VAE`.
+        name: of the file, here and there.
         repository: on Hugging Face.
         size: bytes.
-        sha256: hexadecimal.
+        sha256: hexadecimal; whole, or its first ten digits where no more is published (AUTOMATIC1111's model hash).
+        place: folder in the repository, with a slash at its end; "" is the top.
+        revision: a commit or branch of the repository.
+        wide: whether its numbers are of 32 bits.
     """
 
     family: str
@@ -34,6 +78,34 @@ class Entry:
     repository: str = RELEASED
     size: int | None = None
     sha256: str | None = None
+    place: str = ""
+    revision: str = "main"
+    wide: bool = False
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix; of a checkpoint, the model's id."""
+        return self.name.removesuffix(".safetensors")
+
+    @property
+    def folder(self) -> str:
+        """Where it belongs in the models' folder."""
+        return FOLDERS.get(self.mode, LAYERS)
+
+    @property
+    def licence(self) -> str:
+        """Name of the licence, or where to read it."""
+        return LICENCES.get(self.name) or LICENCES.get(self.repository, f"see huggingface.co/{self.repository}")
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, in a few words."""
+        return PURPOSES.get((self.family, self.mode)) or PART_PURPOSES[self.mode]
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of memory that its numbers take in half precision, or None where the size is unknown."""
+        return self.size and self.size // (1 + self.wide)
 
 
 CATALOGUE = (
@@ -79,7 +151,28 @@ CATALOGUE = (
     Entry("sdxl", ENCODER, "ld_diffusers_sdxl_vae_transparent_encoder.safetensors", MERGED, None,
           "47d048bd7c6f873b55d123ff424c0b584bbfb8a666f20aa634336e922f5c821c"),
 )
-"""Every file; of one family and mode the one to install comes first."""
+"""Every file of LayerDiffuse; of one family and mode the one to install comes first."""
+
+BASES = (
+    Entry("sdxl", BASE, "juggernautXL_version6Rundiffusion.safetensors", "RunDiffusion/Juggernaut-XL-v6", 7_105_348_560,
+          "1fe6c7ec54c786040cdabc7b4e89720069d97096922e20d01f13e7764412b47f"),
+    Entry("sdxl", BASE, "animaPencilXL_v100.safetensors", FAVOURITES, None, "7ed8da12d9", "fav/"),
+    Entry("sdxl", BASE, "sd_xl_base_1.0.safetensors", "stabilityai/stable-diffusion-xl-base-1.0", 6_938_078_334,
+          "31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b",
+          revision="462165984030d82259a11f4367a4eed129e94a7b"),
+    Entry("sd15", BASE, "realisticVisionV51_v51VAE.safetensors", FAVOURITES, 2_132_625_894,
+          "15012c538f503ce2ebfc2c8547b268c75ccdaff7a281db55399940ff1d70e21d", "fav/"),
+    Entry("sd15", BASE, "v1-5-pruned-emaonly.safetensors", "stable-diffusion-v1-5/stable-diffusion-v1-5",
+          4_265_146_304, "6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa",
+          revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14", wide=True),
+    Entry("sdxl", VAE, "sdxl.vae.safetensors", "madebyollin/sdxl-vae-fp16-fix", 334_641_162,
+          "235745af8d86bf4a4c1b5b4f529868b37019a10f7c0b2e79ad0abca3a22bc6e1",
+          revision="207b116dae70ace3637169f1ddd2434b91b3a8cd", wide=True),
+    Entry("sd15", VAE, "vae-ft-mse-840000-ema-pruned.safetensors", "stabilityai/sd-vae-ft-mse-original", 334_641_190,
+          "735e4c3a447a3255760d7f86845f09f937809baa529c17370d83e4c3758f3c75",
+          revision="629b3ad3030ce36e15e70c5db7d91df0d60c627f", wide=True),
+)
+"""Checkpoints and VAEs."""
 
 BY_NAME = {entry.name: entry for entry in CATALOGUE}
 
