@@ -56,11 +56,11 @@ class LowRank:
 
     def expand(self, place: torch.device) -> Tensor:
         """The whole change, float32."""
-        up, down = (x.to(place, torch.float32) for x in (self.up, self.down))
+        up, down = (x.to(place).float() for x in (self.up, self.down))
         if self.mid is None:
             product = up.flatten(1) @ down.flatten(1)
         else:
-            mid = self.mid.to(place, torch.float32)
+            mid = self.mid.to(place).float()
             product = torch.einsum("op,pqhw,qi->oihw", up.flatten(1), mid, down.flatten(1))
         return product.reshape(self.shape).mul_(self.scale)
 
@@ -78,7 +78,8 @@ class Difference:
 
     def expand(self, place: torch.device) -> Tensor:
         """The whole change, float32."""
-        return self.tensor.to(place, torch.float32)
+        # Moved before it is widened: half the way from the host's memory.
+        return self.tensor.to(place).float()
 
 
 Delta = LowRank | Difference
@@ -101,39 +102,43 @@ class Patch:
     mode: str = ""
 
 
+Weighted = Sequence[tuple[Patch, float]]
+"""Patches of one network with their weights, in the order in which they are added."""
+
+
 class Applied:
-    """A network with patches merged into it until `restore`; also usable in a ``with`` statement.
+    """Networks with patches merged into them until `restore`; also usable in a ``with`` statement.
 
     Where several are applied one after the other they must be restored in the opposite order.
     """
 
-    def __init__(self, net: Any, keep: torch.device | None) -> None:
-        self._net, self._keep = net, keep
-        self._before: dict[str, Tensor] = {}
+    def __init__(self, keep: torch.device | None) -> None:
+        self._keep = keep
+        self._before: list[tuple[Any, str, Tensor]] = []
 
-    def replace(self, name: str, value: Tensor) -> None:
+    def replace(self, net: Any, name: str, value: Tensor) -> None:
         """Give a parameter another value, remembering its own."""
-        parameter = self._net.get_parameter(name)
-        own = parameter.data
-        self._before[name] = own if self._keep is None else own.to(self._keep)
-        self._set(name, value)
+        own = net.get_parameter(name).data
+        self._before.append((net, name, own if self._keep is None else own.to(self._keep)))
+        _set(net, name, value)
 
     def restore(self) -> None:
         """Give every parameter the value it had, bit for bit, where it is now; once only."""
         while self._before:
-            name, value = self._before.popitem()
-            self._set(name, value.to(self._net.get_parameter(name).device))
-
-    def _set(self, name: str, value: Tensor) -> None:
-        self._net.get_parameter(name).data = value
-        if name == GROWS:
-            self._net.conv_in.in_channels = value.shape[1]
+            net, name, value = self._before.pop()
+            _set(net, name, value.to(net.get_parameter(name).device))
 
     def __enter__(self) -> Applied:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.restore()
+
+
+def _set(net: Any, name: str, value: Tensor) -> None:
+    net.get_parameter(name).data = value
+    if name == GROWS:
+        net.conv_in.in_channels = value.shape[1]
 
 
 def read(path: Path, mode: str, place: torch.device) -> Patch:
@@ -193,38 +198,53 @@ def assemble(parts: Mapping[str, Parts], name: str) -> dict[str, Delta]:
                 "down matrices.", WRONG_FILE,
             )
         up, down, mid = own["up"], own["down"], own.get("mid")
-        rank = down.shape[0] if down.ndim else 0
-        ranks = (up.shape[1:2], *([] if mid is None else [mid.shape[:1], mid.shape[1:2]]))
-        if min(up.ndim, down.ndim) < 2 or any(tuple(found) != (rank,) for found in ranks):
+        if not _multiply(up, down, mid) or ("alpha" in own and own["alpha"].numel() != 1):
             fail(
                 ErrorCode.BAD_CHECKPOINT, f"{name} has matrices of shapes {tuple(up.shape)} and {tuple(down.shape)} "
                 f"for {parameter:.200}, which cannot be multiplied.", WRONG_FILE,
             )
-        changes[parameter] = LowRank(up, down, float(own["alpha"]) / rank if "alpha" in own else 1.0, mid)
+        changes[parameter] = LowRank(up, down, float(own["alpha"]) / len(down) if "alpha" in own else 1.0, mid)
     return changes
 
 
+def _multiply(up: Tensor, down: Tensor, mid: Tensor | None) -> bool:
+    """Whether the matrices have the shapes that `LowRank` says."""
+    rank = down.shape[0] if down.ndim in (2, 4) else 0
+    inner = (rank, 1, 1) if up.ndim == 4 else (rank,)
+    if rank == 0 or tuple(up.shape[1:]) != inner:
+        return False
+    return mid is None or (mid.ndim == 4 and tuple(mid.shape[:2]) == (rank, rank) and tuple(down.shape[2:]) == (1, 1))
+
+
+def apply(net: Any, patches: Weighted, keep: torch.device | None = None) -> Applied:
+    """Merge patches into one network. Arguments, result and errors as of `apply_to_all`."""
+    return apply_to_all([(net, patches)], keep)
+
+
 @torch.no_grad()
-def apply(net: Any, patches: Sequence[tuple[Patch, float]], keep: torch.device | None = None) -> Applied:
-    """Merge patches into a network.
+def apply_to_all(changes: Sequence[tuple[Any, Weighted]], keep: torch.device | None = None) -> Applied:
+    """Merge patches into networks.
 
     Args:
-        net: UNet2DConditionModel or text encoder; its parameters stay the same objects and get new values.
-        patches: with their weights, any number; one of weight 0 changes nothing, but still grows the first convolution.
+        changes: UNet2DConditionModel or text encoder, whose parameters stay the same objects and get new values; and
+            patches with their weights, any number. One of weight 0 changes nothing, but still grows the first
+            convolution.
         keep: where the values that they replace wait for `Applied.restore`; None leaves them where they are.
 
     Raises:
-        LayerDiffusionError: ``bad_checkpoint`` when a patch does not fit. The network is then what it was before, as
-            after any other exception.
+        LayerDiffusionError: ``bad_checkpoint`` when a patch does not fit. The networks are then what they were before,
+            as after any other exception.
     """
-    for patch, _ in patches:
-        check(patch, net)
-    applied = Applied(net, keep)
+    for net, patches in changes:
+        for patch, _ in patches:
+            check(patch, net)
+    applied = Applied(keep)
     try:
-        for name in dict.fromkeys(name for patch, _ in patches for name in patch.deltas):
-            changes = [(patch.deltas[name], weight) for patch, weight in patches if name in patch.deltas]
-            if name == GROWS or any(weight for _, weight in changes):
-                applied.replace(name, _merged(net.get_parameter(name), changes))
+        for net, patches in changes:
+            for name in dict.fromkeys(name for patch, _ in patches for name in patch.deltas):
+                own = [(patch.deltas[name], weight) for patch, weight in patches if name in patch.deltas]
+                if name == GROWS or any(weight for _, weight in own):
+                    applied.replace(net, name, _merged(net.get_parameter(name), own))
     except BaseException:
         applied.restore()
         raise
