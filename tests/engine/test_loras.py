@@ -56,7 +56,8 @@ def sdxl() -> BaseModel:
 @pytest.fixture
 def sd15() -> BaseModel:
     unet = tiny.random_net(lambda: UNet2DConditionModel(**tiny.UNET), 1)
-    config = CLIPTextConfig(**tiny.text_config(len(tiny.vocabulary())) | dict(num_hidden_layers=2))
+    settings: dict[str, Any] = tiny.text_config(len(tiny.vocabulary())) | dict(num_hidden_layers=2)
+    config = CLIPTextConfig(**settings)
     return BaseModel("sd15", unet, None, (tiny.random_net(lambda: CLIPTextModel(config), 3),), (), 0.18215)
 
 
@@ -66,7 +67,8 @@ def networks(base: BaseModel) -> dict[str, Any]:
 
 def weight(net: Any, module: str) -> Tensor:
     own = dict(net.named_parameters())
-    return own.get(f"{module}.weight", own.get(f"{module.removeprefix('text_model.')}.weight")).clone()
+    name = f"{module}.weight"
+    return own[name if name in own else name.removeprefix("text_model.")].clone()
 
 
 def change(base: BaseModel, seed: int = 1) -> Change:
