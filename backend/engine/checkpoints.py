@@ -34,7 +34,7 @@ from backend.models.header import DOWNLOAD_AGAIN, read_header
 from protocol.errors import ErrorCode, fail
 
 from . import ldm
-from .device import Device
+from .device import HOST, Device
 from .prompts import Vocabulary, clip_vocabulary, folder_vocabulary
 from .sharing import SharingLayers, attach
 from .transparency_nets import OffsetEncoder, TransparentDecoder
@@ -120,11 +120,14 @@ def _require_fitting(model: BaseModel, name: str) -> None:
         fail(ErrorCode.BAD_CHECKPOINT, f"The parts of {name} do not belong together: {'; '.join(faults)}.", WRONG_FILE)
 
 
-def load_layers(path: Path, unet: Any, place: torch.device, frames: int = 1) -> SharingLayers:
-    """Load an SD1.5 layer file and make sure that it fits the UNet and makes so many frames. Raises as `load_base`."""
+def load_layers(path: Path, unet: Any, frames: int = 1) -> SharingLayers:
+    """Load an SD1.5 layer file and make sure that it fits the UNet and makes so many frames. Raises as `load_base`.
+
+    It stays in the host's memory and the file's precision: only what `attach` multiplies out goes to the device.
+    """
     require_kind(path, LAYER_FILE)
     with wrong_contents(path.name):
-        layers = SharingLayers.from_state_dict(read_tensors(path, lambda key: key, place, torch.float32))
+        layers = SharingLayers.from_state_dict(read_tensors(path, lambda key: key, HOST, None))
         attach(unet, layers.requires_grad_(False), merge=False).remove()
     if layers.frames != frames:
         found = f"{path.name} is made for {layers.frames} pictures at once, expected {frames}."

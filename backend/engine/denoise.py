@@ -1,4 +1,4 @@
-"""The UNet as a sampler wants it: classifier-free guidance, conditions, prompts per frame, hand-over to the base model."""
+"""The UNet as a sampler wants it: guidance, conditions, prompts per frame, and the hand-over to the base model."""
 
 from __future__ import annotations
 

@@ -1,40 +1,88 @@
-"""Where the networks run, and in which precision each of them keeps its pictures right."""
+"""Where the networks run, in which precision each keeps its pictures right, and what is done when memory is short."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from protocol.errors import ErrorCode, fail
+
+HOST = torch.device("cpu")
+ROOMY = {"sd15": 6 * 1024**3, "sdxl": 12 * 1024**3}
+"""Bytes of device memory from which on all networks of a model stay on the device between the steps of a job."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A torch device and the precision of each network on it.
+    """A torch device, the precision of each network on it and the way memory is used.
 
     Attributes:
         place: the torch device.
-        denoiser: of the UNet and the text encoder. Latents stay in float32 whatever this is.
-        vae: of the VAE; float32, because some checkpoints' VAE overflows in float16.
-        decoder: of the transparent decoder; float16 or float32, in bfloat16 alpha shows steps.
+        denoiser: of the UNet and the text encoders. Latents stay in float32 whatever this is.
+        vae: of the VAE: bfloat16 or float32, because the SDXL VAE overflows in float16.
+        decoder: of the transparent networks; float16 or float32, in bfloat16 alpha shows steps.
+        offload: keep networks in the host's memory while others work.
+        frugal: as little at once as possible: one image, one prompt, pictures in tiles.
     """
 
     place: torch.device
     denoiser: torch.dtype
     vae: torch.dtype
     decoder: torch.dtype
+    offload: bool = False
+    frugal: bool = False
+
+    @property
+    def home(self) -> torch.device:
+        """Where a network waits."""
+        return HOST if self.offload else self.place
+
+    @property
+    def spare(self) -> torch.device | None:
+        """Where values wait that a patch has replaced; None leaves them where they are."""
+        return None if self.place == HOST else HOST
+
+    def saving(self) -> Device:
+        """This device, used with the least memory."""
+        return replace(self, offload=True, frugal=True)
+
+    @contextmanager
+    def holding(self, *networks: nn.Module) -> Iterator[None]:
+        """Have these networks on the device, and only as long as they are needed when memory is short."""
+        try:
+            for network in networks:
+                network.to(self.place)
+            yield
+        finally:
+            if self.offload:
+                for network in networks:
+                    network.to(HOST)
+                free()
 
 
-def choose() -> Device:
-    """The fastest device of this machine."""
+def choose(family: str) -> Device:
+    """The fastest device of this machine, used as its memory allows for a family's models."""
     if torch.cuda.is_available():
-        return Device(torch.device("cuda"), torch.float16, torch.float32, torch.float16)
+        memory = torch.cuda.get_device_properties(0).total_memory
+        vae = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+        return Device(torch.device("cuda"), torch.float16, vae, torch.float16, offload=memory < ROOMY[family])
     if torch.backends.mps.is_available():
         return Device(torch.device("mps"), torch.float16, torch.float32, torch.float32)
-    return Device(torch.device("cpu"), torch.float32, torch.float32, torch.float32)
+    return Device(HOST, torch.float32, torch.float32, torch.float32)
+
+
+def free() -> None:
+    """Give memory that nothing uses back to the device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
@@ -48,6 +96,4 @@ def memory_errors(doing: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in MEMORY_WORDS):
             raise
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
         fail(ErrorCode.OUT_OF_MEMORY, f"Memory ran out while {doing}.")

@@ -3,185 +3,192 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from backend import __version__
 from backend.models import ModelFiles
-from protocol.errors import ErrorCode, fail
-from protocol.job import Box, Layer, LayerSet, Phase, Progress
+from backend.models.families import base_files
+from backend.models.modes import CHAINED, Mode, stages
+from backend.models.needs import needed
+from protocol.errors import ErrorCode, LayerDiffusionError
+from protocol.job import Box, Layer, LayerSet, Phase
 from protocol.limits import MAX_NAME, MAX_SEED
-from protocol.request import Operation, Request, Role
+from protocol.request import Request, Role, Source
 
-from . import prompts, transparency
-from .cache import PARTS, Cache, Model, base_files, sha256
-from .device import choose, memory_errors
-from .noise import gaussian
-from .sampling import dpmpp_2m, guided_denoiser, karras_sigmas
-from .sizes import LATENT_CELL, Working, to_request, working_size
+from . import conditions, loras, transparency
+from .cache import PARTS, Cache, sha256
+from .device import Device, choose, memory_errors
+from .loras import LoraUse
+from .sizes import Working, to_request, working_size
+from .stage import Picture, Stage, Texts, run
+from .verdict import verdict
+from .way import Cancelled, Report, Way
 
-MODES = {Operation.OBJECT: "transparent_attn"}
-"""Operation → the layer file that does it."""
-SAMPLER = "DPM++ 2M Karras"
-SPANS = {Phase.LOADING: (0.0, 0.1), Phase.PROMPT: (0.1, 0.12), Phase.DENOISING: (0.12, 0.8), Phase.DECODING: (0.8, 1.0)}
-"""Share of each phase in the whole job; it need not be exact, only never run backwards."""
-GROUP_PIXELS = 4 * 512 * 512
-"""Images of a batch go through the UNet together up to so many pixels."""
-UNTITLED = "Object"
+__all__ = ["Cache", "Cancelled", "generate"]
+
+ORDER = (Role.BACKGROUND, Role.FOREGROUND, Role.BLEND)
+"""Layers of an image from the bottom up."""
+TITLES = {Role.FOREGROUND: "Object", Role.BACKGROUND: "Background", Role.BLEND: "Blend"}
 PACKAGES = ("torch", "diffusers", "transformers")
 NAME_LENGTH = 80
 
-Report = Callable[[Progress], None]
-
-
-class Cancelled(Exception):
-    """The job was cancelled between two model calls."""
-
-
-class _Way:
-    """Where a job stands: reports it, and stops the job when that is wanted."""
-
-    def __init__(self, report: Report, cancelled: Callable[[], bool]):
-        self._report, self._cancelled = report, cancelled
-
-    def at(self, phase: Phase, step: int, total: int) -> None:
-        if self._cancelled():
-            raise Cancelled
-        start, end = SPANS[phase]
-        self._report(Progress(phase, step, total, start + (end - start) * step / total))
-
 
 def generate(
-    request: Request, files: ModelFiles, report: Report, cancelled: Callable[[], bool], cache: Cache | None = None
+    request: Request, images: Sequence[bytes], files: ModelFiles, report: Report, cancelled: Callable[[], bool],
+    cache: Cache | None = None,
 ) -> LayerSet:
     """Generate what a request asks for.
 
     Args:
         request: what to make.
+        images: pixels of ``request.inputs``, straight RGBA, 8 bits, width · height · 4 bytes each.
         files: the files of its model.
         report: told the phase and fraction before every model call and at the end.
         cancelled: asked before every model call.
         cache: keeps the loaded model for the next job.
 
     Returns:
-        One layer per image of the batch, each over the whole requested area.
+        For each image of the batch the layers of all its stages, each over the whole requested area. A blend is hidden
+        where the layers that it was blended from are there too.
 
     Raises:
         LayerDiffusionError: ``unsupported_operation``, ``missing_file``, ``bad_checkpoint``, ``not_finite``,
             ``out_of_memory``, ``invalid_request``.
         Cancelled: `cancelled` said so.
     """
-    mode = MODES[request.operation]
-    if mode not in files.layers:
-        fail(ErrorCode.UNSUPPORTED_OPERATION, f"{files.info.name} cannot make the operation {request.operation.value}.")
-    way = _Way(report, cancelled)
-    working = working_size(request.width, request.height, files.info.native_side)
-    what = f"making {request.batch} × {working.width} × {working.height} pixels"
-    with memory_errors(what), torch.inference_mode():
-        model = (cache or Cache()).model(files, mode, choose(), lambda part: way.at(Phase.LOADING, part, PARTS + 1))
-        way.at(Phase.LOADING, PARTS, PARTS + 1)
-        made_with = _made_with(files, mode, model, working)
-        way.at(Phase.PROMPT, 0, 1)
-        negative, positive = prompts.encode(
-            [request.negative, request.prompt], model.base.vocabulary, model.base.text_encoder
-        )
-        seeds = [(request.seed + index) % (MAX_SEED + 1) for index in range(request.batch)]
-        latents = _denoise(model, negative, positive, seeds, working, request, way)
-        layers = []
-        for index, (latent, seed) in enumerate(zip(latents, seeds, strict=True)):
-            pixels = _decode(model, latent, working, request, lambda step, i=index: way.at(
-                Phase.DECODING, i * (transparency.PASSES + 1) + step, request.batch * (transparency.PASSES + 1)
-            ))
-            name = layer_name(request.prompt, index, request.batch)
-            layers.append(Layer(Role.FOREGROUND, name, Box(0, 0, request.width, request.height), pixels, seed=seed))
-    report(Progress(Phase.DECODING, 1, 1, 1.0))
-    return LayerSet(request, tuple(layers), made_with)
-
-
-def layer_name(prompt: str, index: int, batch: int) -> str:
-    """A layer's name: the prompt on one line, numbered when there are several."""
-    name = " ".join(prompt.split())[:NAME_LENGTH] or UNTITLED
-    return f"{name} {index + 1}" if batch > 1 else name
-
-
-def _denoise(
-    model: Model, negative: Tensor, positive: Tensor, seeds: list[int], working: Working, request: Request, way: _Way
-) -> Tensor:
-    """Scaled latents ``[B, C, h, w]`` float32; every image's noise comes from its own seed, so that a batch equals
-    its images made alone."""
-    unet, place = model.base.unet, model.device.place
-    shape = (unet.config.in_channels, working.height // LATENT_CELL, working.width // LATENT_CELL)
-    sigmas = karras_sigmas(request.steps)
-    group = max(1, GROUP_PIXELS // (working.width * working.height))
-    starts = range(0, len(seeds), group)
-    done: list[Tensor] = []
-    contexts = [positive] if request.cfg == 1 else [negative, positive]
-    denoise = guided_denoiser(predictor(unet, contexts), request.cfg)
-    for number, start in enumerate(starts):
-        noise = torch.stack([gaussian(seed, shape) for seed in seeds[start:start + group]]).to(place)
-        done.append(dpmpp_2m(denoise, noise * sigmas[0], sigmas, lambda step, n=number: way.at(
-            Phase.DENOISING, n * request.steps + step, len(starts) * request.steps
-        )))
-    return _finite(torch.cat(done), model, "denoising")
-
-
-def predictor(unet: Any, contexts: list[Tensor]) -> Callable[[Tensor, int], Tensor]:
-    """The UNet as `guided_denoiser` wants it: an equal part of the rows for each of the contexts ``[1, T, C]``.
-
-    All parts go through the UNet in one call, unless the contexts' lengths have no small common multiple.
-    """
-    together = prompts.same_length(contexts)
-
-    def call(x: Tensor, time: int, parts: list[Tensor]) -> Tensor:
-        rows = len(x) // len(parts)
-        return unet(x, time, torch.cat([context.expand(rows, -1, -1) for context in parts])).sample
-
-    def predict(x: Tensor, time: int) -> Tensor:
-        x = x.to(unet.dtype)
-        if together is not None:
-            return call(x, time, together)
-        return torch.cat([call(part, time, [c]) for part, c in zip(x.chunk(len(contexts)), contexts, strict=True)])
-
-    return predict
-
-
-def _decode(
-    model: Model, latent: Tensor, working: Working, request: Request, before_step: Callable[[int], None]
-) -> bytes:
-    """Scaled latent ``[C, h, w]`` → straight RGBA8 of the requested size."""
-    before_step(0)
-    latent = latent[None] / model.base.scaling_factor
-    picture = model.base.vae.decode(latent.to(model.base.vae.dtype)).sample
-    pixels = (_finite(picture, model, "decoding").float() / 2 + 0.5).clamp(0, 1)
-    decoded = transparency.decode(model.decoder, pixels, latent, lambda done: before_step(1 + done))
-    rgba = transparency.to_rgba(_finite(decoded, model, "decoding alpha")[0])
-    return transparency.quantize(to_request(rgba, working, request.width, request.height)).tobytes()
-
-
-def _finite(x: Tensor, model: Model, doing: str) -> Tensor:
-    if not x.isfinite().all():
-        fail(
-            ErrorCode.NOT_FINITE, f"The model computed values that are no numbers while {doing}.",
-            "Try a lower CFG or another seed; if it stays, the model file is damaged or does not work in "
-            f"{str(model.device.denoiser).removeprefix('torch.')}: use another file of the model.",
-        )
-    return x
-
-
-def _made_with(files: ModelFiles, mode: str, model: Model, working: Working) -> dict[str, str]:
-    weights = {"model": base_files(files.base)[0], "layers": files.layers[mode], "decoder": files.decoder}
-    return {
-        "layer-diffusion-krita": __version__,
-        **{package: importlib.metadata.version(package) for package in PACKAGES},
-        "device": model.device.place.type, "sampler": SAMPLER, "noise": "Philox (NV)",
-        "working_size": f"{working.width}x{working.height}",
-        **{name: _file_name(path) for name, path in weights.items()},
-        **{f"{name}_sha256": sha256(path) for name, path in weights.items()},
+    given = {
+        header.source: np.frombuffer(pixels, np.uint8).reshape(header.height, header.width, 4)
+        for header, pixels in zip(request.inputs, images, strict=True)
     }
+    # Asked for now, so that nobody waits for a first stage to hear that the second cannot be done.
+    used = needed(request, files)
+    modes = stages(files.info.family, request.operation, request.injection, given)
+    job = _Job(request, given, modes, used, files, Way(report, cancelled, len(modes)), cache or Cache())
+    device = choose(files.info.family)
+    try:
+        return job.run(device)
+    except LayerDiffusionError as error:
+        if error.code is not ErrorCode.OUT_OF_MEMORY or device.frugal:
+            raise
+    # Outside of the handler, whose traceback keeps hold of all that the first attempt had.
+    job.cache.drop()
+    return job.run(device.saving())
+
+
+class _Job:
+    """A request with everything that its stages need."""
+
+    def __init__(
+        self, request: Request, given: dict[Source, NDArray[np.uint8]], modes: Sequence[Mode], used: Sequence[Path],
+        files: ModelFiles, way: Way, cache: Cache,
+    ) -> None:
+        self.request, self.given, self.modes, self.used = request, given, modes, used
+        self.files, self.way, self.cache = files, way, cache
+        whole = Source.INIT in given or any(mode.conditions or len(mode.frames) > 1 for mode in modes)
+        self.working = working_size(request.width, request.height, files.info.native_side, whole)
+
+    def run(self, device: Device) -> LayerSet:
+        """Run all stages on a device."""
+        request, way = self.request, self.way
+        what = f"making {request.batch} × {self.working.width} × {self.working.height} pixels"
+        with memory_errors(what), torch.inference_mode():
+            loaded = self.cache.model(self.files, device, lambda part: way.at(Phase.LOADING, part, PARTS))
+            way.at(Phase.LOADING, PARTS - 1, PARTS)
+            made_with = self._made_with(device)
+            way.at(Phase.PROMPT, 0, 1)
+            images: list[dict[Role, Picture]] = [{} for _ in range(request.batch)]
+            for index, mode in enumerate(self.modes):
+                way.enter(index)
+                texts, uses = _texts(request, mode)
+                loaded.use_loras(uses, self.files)
+                stage = self._stage(index, mode, texts, images)
+                for image, pictures in zip(images, run(stage, loaded, self.files, self.cache, way), strict=True):
+                    image.update(pictures)
+        layers = tuple(layer for index, image in enumerate(images) for layer in self._layers(index, image))
+        way.done()
+        return LayerSet(request, layers, made_with)
+
+    def _stage(self, index: int, mode: Mode, texts: Texts, images: list[dict[Role, Picture]]) -> Stage:
+        request = self.request
+        sampler, stop_at = request.sampler, request.stop_at
+        if index and (mode.family, mode.name) in CHAINED:
+            sampler, stop_at = CHAINED[mode.family, mode.name]
+        shown = {role: self._shown(role, images) for role in mode.conditions}
+        refined = mode.transparent and Source.INIT in self.given
+        return Stage(
+            mode, sampler, request.steps, request.cfg, stop_at, request.weight, request.decoding,
+            texts, [self._seed(mode, index) for index in range(request.batch)], self.working, shown,
+            request.resize, self.given[Source.INIT] if refined else None, request.strength,
+        )
+
+    def _shown(self, role: Role, images: list[dict[Role, Picture]]) -> list[Tensor]:
+        """What an earlier stage made, one picture for each image, or what was given."""
+        if role not in images[0]:
+            return [conditions.condition(self.given[Source(role.value)], self.working, self.request.resize)]
+        width, height = self.working.width, self.working.height
+        same = Working(width, height, (0, 0, width, height))
+        return [
+            conditions.condition(transparency.quantize(image[role]), same, self.request.resize) for image in images
+        ]
+
+    def _seed(self, mode: Mode, image: int) -> int:
+        return (self.request.seed + image * len(mode.frames)) % (MAX_SEED + 1)
+
+    def _layers(self, index: int, image: dict[Role, Picture]) -> list[Layer]:
+        request, layers = self.request, []
+        for role in ORDER:
+            if role not in image:
+                continue
+            mode = next(mode for mode in self.modes if role in mode.frames)
+            pixels = transparency.quantize(to_request(image[role], self.working, request.width, request.height))
+            layers.append(Layer(
+                role, layer_name(request, role, index, len(image)), Box(0, 0, request.width, request.height),
+                pixels.tobytes(), visible=role is not Role.BLEND or len(image) == 1, image=index,
+                seed=(self._seed(mode, index) + mode.frames.index(role)) % (MAX_SEED + 1),
+                verdict=verdict(pixels, request, self.files.info) if role is Role.FOREGROUND else None,
+            ))
+        return layers
+
+    def _made_with(self, device: Device) -> dict[str, str]:
+        weights = {"model": base_files(self.files.base)[0]} | {path.stem: path for path in self.used}
+        return {
+            "layer-diffusion-krita": __version__,
+            **{package: importlib.metadata.version(package) for package in PACKAGES},
+            "device": device.place.type, "noise": "Philox (NV)",
+            "working_size": f"{self.working.width}x{self.working.height}",
+            **{name: _file_name(path) for name, path in weights.items()},
+            **{f"{name}_sha256": sha256(path, self.way.check) for name, path in weights.items()},
+        }
+
+
+def _texts(request: Request, mode: Mode) -> tuple[Texts, tuple[LoraUse, ...]]:
+    """The prompts of a mode, and the LoRAs that they call.
+
+    A frame's own prompt stands before the common one, as in sd-forge-layerdiffuse.
+    """
+    prompt, uses = loras.extract(request.prompt)
+    own: list[str | None] = []
+    for role in mode.frames:
+        text, more = loras.extract(request.prompt_of(role))
+        uses += tuple(use for use in more if use not in uses)
+        own.append(", ".join(filter(None, (text, prompt))) if text else None)
+    if mode.family == "sdxl":
+        return Texts(request.negative, own[0] or prompt, ()), uses
+    return Texts(request.negative, prompt, tuple(own)), uses
+
+
+def layer_name(request: Request, role: Role, index: int, roles: int) -> str:
+    """A layer's name: its prompt on one line, its role when there are several, numbered in a batch."""
+    prompt = " ".join(loras.extract(request.prompt_of(role) or request.prompt)[0].split())[:NAME_LENGTH]
+    title = TITLES[role]
+    name = f"{title}: {prompt}" if prompt and roles > 1 else prompt or title
+    return f"{name} {index + 1}" if request.batch > 1 else name
 
 
 def _file_name(path: Path) -> str:

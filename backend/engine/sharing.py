@@ -65,7 +65,11 @@ class Attached:
     def set_control(self, picture: Tensor | None) -> None:
         """Condition picture ``[1, 3, H, W]`` in [0, 1], H and W eight times the latent's; None removes it."""
         encoder = self.layers.kwargs_encoder
-        self.conditions.signals = encoder(picture * 2 - 1) if encoder is not None and picture is not None else {}
+        if encoder is not None and picture is not None:
+            # Once for each picture, so in full precision.
+            self.conditions.signals = encoder.float()(picture.float() * 2 - 1)
+        else:
+            self.conditions.signals = {}
         self.conditions.features.clear()
 
     def set_frame_prompts(self, contexts: Sequence[Tensor | None], unconditional_rows: int) -> None:
@@ -96,8 +100,8 @@ def attach(
 
     Args:
         unet: diffusers UNet2DConditionModel of the SD1.5 topology.
-        layers: the units or the state dict of a ``layer_sd15_*`` file; moved to the UNet's device and dtype
-            when merged, taken as they are (and trainable) otherwise.
+        layers: the units or the state dict of a ``layer_sd15_*`` file, anywhere and in any precision when merged,
+            taken as they are (and trainable) otherwise.
         merge: multiply the LoRAs out once (fast, no gradients). Default: unless gradients are on and wanted for the
             units.
         weight: w above, 0 or more.
@@ -120,8 +124,13 @@ def attach(
             raise ValueError(f"sharing unit {index} has widths {found}, the attention module has {expected}")
     if merge is None:
         merge = not (torch.is_grad_enabled() and any(p.requires_grad for p in layers.parameters()))
+    like = modules[0].to_q.weight
     if layers.kwargs_encoder is not None:
-        layers.kwargs_encoder.to(modules[0].to_q.weight.device)
+        layers.kwargs_encoder.to(like.device)
+    if merge:
+        for unit in layers.units:
+            if unit.control_convs is not None:
+                unit.control_convs.to(like.device, like.dtype)
     return Attached(modules, layers, merge, weight)
 
 

@@ -241,7 +241,7 @@ def test_layer_files_in_each_others_place_are_refused(from_file, tmp_path):
     tiny.write_layers(tmp_path)
     layers, decoder, encoder = (tmp_path / name for name in (tiny.LAYER_FILE, tiny.DECODER_FILE, tiny.ENCODER_FILE))
     refused(
-        lambda: load_layers(decoder, from_file.unet, CPU.place), ErrorCode.BAD_CHECKPOINT,
+        lambda: load_layers(decoder, from_file.unet), ErrorCode.BAD_CHECKPOINT,
         "is a transparent decoder", "expected an SD1.5 layer file",
     )
     refused(lambda: load_decoder(layers, CPU.place, torch.float32), ErrorCode.BAD_CHECKPOINT, "is an SD1.5 layer file")
@@ -253,7 +253,7 @@ def test_layer_files_in_each_others_place_are_refused(from_file, tmp_path):
     config: dict[str, Any] = tiny.UNET | {"cross_attention_dim": 32}
     narrow = tiny.random_net(lambda: tiny.UNet2DConditionModel(**config), 1)
     refused(
-        lambda: load_layers(layers, narrow, CPU.place), ErrorCode.BAD_CHECKPOINT, layers.name, "attention module has"
+        lambda: load_layers(layers, narrow), ErrorCode.BAD_CHECKPOINT, layers.name, "attention module has"
     )
 
 
@@ -268,7 +268,7 @@ def test_the_encoder_has_the_tensors_of_its_file(tmp_path):
 @pytest.mark.parametrize(("mode", "frames"), [("transparent_attn", 1), ("joint", 3), ("fg2bg", 2), ("bg2fg", 2)])
 def test_the_layer_file_of_every_mode_is_loaded(mode, frames, from_file, tmp_path):
     save_file(tiny.sharing_state_dict(mode), tmp_path / tiny.LAYER_FILES[mode])
-    layers = load_layers(tmp_path / tiny.LAYER_FILES[mode], from_file.unet, CPU.place, frames)
+    layers = load_layers(tmp_path / tiny.LAYER_FILES[mode], from_file.unet, frames)
     assert layers.frames == frames and (layers.kwargs_encoder is not None) == (frames == 2)
 
 
@@ -276,7 +276,7 @@ def test_a_layer_file_of_another_mode_is_refused(from_file, tmp_path):
     joint = tiny.random_net(lambda: SharingLayers.for_unet(from_file.unet, 2, frames=3), 1)
     save_file(joint.state_dict(), tmp_path / "joint.safetensors")
     refused(
-        lambda: load_layers(tmp_path / "joint.safetensors", from_file.unet, CPU.place), ErrorCode.BAD_CHECKPOINT,
+        lambda: load_layers(tmp_path / "joint.safetensors", from_file.unet), ErrorCode.BAD_CHECKPOINT,
         "joint.safetensors", "3 pictures at once",
     )
 
@@ -286,6 +286,6 @@ def test_a_layer_file_lacking_a_tensor_is_refused(from_file, tmp_path):
     del weights["hookers.layers.7.temporal_n.bias"]
     save_file(weights, tmp_path / "cut.safetensors")
     refused(
-        lambda: load_layers(tmp_path / "cut.safetensors", from_file.unet, CPU.place), ErrorCode.BAD_CHECKPOINT,
+        lambda: load_layers(tmp_path / "cut.safetensors", from_file.unet), ErrorCode.BAD_CHECKPOINT,
         "cut.safetensors", "layers.7.temporal_n.bias",
     )

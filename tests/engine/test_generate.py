@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.engine import generate as engine
-from backend.engine import sharing
+from backend.engine import prompts, sharing, stage
 from backend.engine.cache import Cache
 from backend.engine.device import Device
+from backend.engine.device import choose as real_choose
 from backend.engine.generate import Cancelled, generate, layer_name
 from backend.models import ModelFiles
 from protocol.errors import ErrorCode, LayerDiffusionError
@@ -21,6 +24,7 @@ from protocol.job import LayerSet, Phase, Progress
 from protocol.request import Operation, Request, Role
 from tests.engine import tiny
 
+PHASES = [phase for phase in Phase if phase is not Phase.ENCODING]
 REQUEST = Request(Operation.OBJECT, "tiny", "a red apple", "ugly", 64, 64, 3, 5.0, 7, 1)
 
 
@@ -35,7 +39,7 @@ def cache() -> Cache:
 
 
 def run(files: ModelFiles, cache: Cache | None = None, **changes: Any) -> LayerSet:
-    return generate(dataclasses.replace(REQUEST, **changes), files, lambda _: None, lambda: False, cache)
+    return generate(dataclasses.replace(REQUEST, **changes), (), files, lambda _: None, lambda: False, cache)
 
 
 def pixels(layer_set: LayerSet, index: int = 0) -> np.ndarray:
@@ -57,8 +61,9 @@ def test_a_request_becomes_a_named_layer_over_the_whole_box(files, cache):
     assert (layer.role, layer.name, layer.seed) == (Role.FOREGROUND, "a red apple", 7)
     assert (layer.box.x, layer.box.y, layer.box.width, layer.box.height) == (0, 0, 64, 64)
     assert pixels(result).std() > 0
-    assert result.made_with["sampler"] == "DPM++ 2M Karras" and result.made_with["torch"] == torch.__version__
-    assert len(result.made_with["layers_sha256"]) == 64
+    assert layer.verdict is not None and layer.verdict.transparent + layer.verdict.soft + layer.verdict.opaque == 1
+    assert result.made_with["torch"] == torch.__version__
+    assert len(result.made_with["layer_sd15_transparent_attn_sha256"]) == 64
 
 
 def test_the_same_request_gives_the_same_pixels_and_another_seed_others(files, cache):
@@ -74,7 +79,7 @@ def test_a_batch_equals_its_images_made_alone(files, cache, monkeypatch):
     for index, layer in enumerate(batch.layers):
         alone = pixels(run(files, cache, seed=layer.seed)).astype(int)
         assert np.abs(alone - pixels(batch, index)).max() <= 1, "one step of rounding"
-    monkeypatch.setattr(engine, "GROUP_PIXELS", 1)
+    monkeypatch.setattr(stage, "ROW_PIXELS", 1)
     assert np.abs(pixels(run(files, cache, batch=2), 1).astype(int) - pixels(run(files, cache, seed=8))).max() <= 1
 
 
@@ -102,14 +107,14 @@ def test_without_guidance_the_negative_prompt_has_no_effect(files, cache):
 def test_prompts_of_unequal_length_give_the_same_in_one_call_or_two(files, cache, monkeypatch):
     settings: dict[str, Any] = {"prompt": "red, " * 60, "negative": "blue"}
     together = pixels(run(files, cache, **settings)).astype(int)
-    monkeypatch.setattr(engine.prompts, "MAX_REPEATS", 0)
+    monkeypatch.setattr(prompts, "MAX_REPEATS", 0)
     assert np.abs(pixels(run(files, cache, **settings)) - together).max() <= 1
 
 
 def test_half_precision_gives_nearly_the_same_picture(files, cache, monkeypatch):
     full = pixels(run(files, cache)).astype(int)
     half = Device(torch.device("cpu"), torch.float16, torch.float32, torch.float16)
-    monkeypatch.setattr(engine, "choose", lambda: half)
+    monkeypatch.setattr(engine, "choose", lambda family: half)
     assert np.abs(pixels(run(files)) - full).mean() < 1.5
 
 
@@ -124,14 +129,14 @@ def test_the_layer_file_has_an_effect_and_leaves_the_model_as_it_was(files, cach
 
 def test_progress_tells_every_phase_and_never_runs_backwards(files):
     seen: list[Progress] = []
-    generate(dataclasses.replace(REQUEST, batch=2), files, seen.append, lambda: False)
+    generate(dataclasses.replace(REQUEST, batch=2), (), files, seen.append, lambda: False)
     fractions = [progress.fraction for progress in seen]
     assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1
-    assert list(dict.fromkeys(progress.phase for progress in seen)) == list(Phase)
+    assert list(dict.fromkeys(progress.phase for progress in seen)) == PHASES
     assert sum(progress.phase == Phase.DENOISING for progress in seen) == REQUEST.steps
 
 
-@pytest.mark.parametrize("phase", list(Phase))
+@pytest.mark.parametrize("phase", PHASES)
 def test_cancelling_stops_before_the_next_model_call_and_the_next_job_works(files, phase):
     cache, seen = Cache(), []
     before = run(files)
@@ -140,7 +145,7 @@ def test_cancelling_stops_before_the_next_model_call_and_the_next_job_works(file
         return bool(seen) and seen[-1].phase == phase
 
     with pytest.raises(Cancelled):
-        generate(REQUEST, files, seen.append, wanted, cache)
+        generate(REQUEST, (), files, seen.append, wanted, cache)
     assert [progress.phase for progress in seen].count(phase) == 1
     assert run(files, cache).layers == before.layers
 
@@ -153,13 +158,54 @@ def test_a_loaded_model_is_kept_until_its_file_changes(tmp_path, monkeypatch):
     multiply = sharing.Merged
     products: list[int] = []
     monkeypatch.setattr(sharing, "Merged", lambda *a: products.append(1) or multiply(*a))
-    run(own, cache)
+    first = run(own, cache)
     run(own, cache, seed=1)
     assert len(loads) == 1 and len(products) == 32
-    changed = {k: v * 1.5 for k, v in load_file(own.decoder).items()}
-    save_file(changed, own.decoder)
+    run(own, cache, weight=0.5)
+    assert len(products) == 64
+    decoder = own.transparent_decoder()
+    save_file({k: v * 1.5 for k, v in load_file(decoder).items()}, decoder)
+    assert not np.array_equal(pixels(run(own, cache)), pixels(first))
+    assert len(loads) == 1, "the base model is still the same"
+    unet = own.base / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({k: v * 1.01 for k, v in load_file(unet).items()}, unet)
     run(own, cache)
     assert len(loads) == 2
+
+
+def test_prompts_are_encoded_once(files, monkeypatch):
+    from backend.engine import cache as module
+    own, asked = Cache(), []
+    encode = prompts.encode
+    monkeypatch.setattr(module.prompts, "encode", lambda texts, *rest: asked.extend(texts) or encode(texts, *rest))
+    first = run(files, own)
+    again = run(files, own)
+    run(files, own, prompt="a pear")
+    assert asked == ["ugly", "a red apple", "a pear"] and again.layers == first.layers
+
+
+def test_networks_take_turns_when_memory_is_short(files, cache, monkeypatch):
+    """The processor plays the device: all that is looked at is what is asked to be on it, and sent home."""
+    held: list[set[str]] = []
+    resident: set[str] = set()
+
+    @contextlib.contextmanager
+    def holding(self: Device, *networks: Any) -> Iterator[None]:
+        names = {type(network).__name__ for network in networks}
+        resident.update(names)
+        held.append(set(resident))
+        yield
+        resident.difference_update(names)
+
+    expected = run(files, cache)
+    monkeypatch.setattr(Device, "holding", holding)
+    monkeypatch.setattr(engine, "choose", lambda family: real_choose(family).saving())
+    result = run(files)
+    assert np.abs(pixels(result).astype(int) - pixels(expected)).max() <= 1
+    assert {frozenset(one) for one in held} >= {
+        frozenset({name}) for name in ("CLIPTextModel", "UNet2DConditionModel", "AutoencoderKL", "TransparentDecoder")
+    }
+    assert all(len(one) == 1 for one in held)
 
 
 def test_weights_that_are_not_numbers_are_named(files, tmp_path):
@@ -179,27 +225,51 @@ def test_a_model_that_computes_infinities_is_an_error_not_a_black_picture(files,
 
 
 def test_running_out_of_memory_is_said_with_the_size(files, monkeypatch):
-    def explode(*_: Any) -> None:
+    def explode(*_: Any, **__: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(engine, "dpmpp_2m", explode)
+    monkeypatch.setattr(stage, "sample", explode)
     assert "1 × 64 × 64 pixels" in expect(ErrorCode.OUT_OF_MEMORY, files).message
 
 
+def test_when_memory_runs_out_the_job_is_done_once_more_with_less(files, cache, monkeypatch):
+    expected, devices, solve = run(files, cache), [], stage.sample
+
+    def once(*arguments: Any, **options: Any) -> Any:
+        devices.append(1)
+        if len(devices) == 1:
+            raise MemoryError
+        return solve(*arguments, **options)
+
+    monkeypatch.setattr(stage, "sample", once)
+    seen: list[Progress] = []
+    result = generate(REQUEST, (), files, seen.append, lambda: False)
+    assert len(devices) == 2
+    assert np.abs(pixels(result).astype(int) - pixels(expected)).max() <= 1
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions) and fractions[-1] == 1
+
+
 def test_other_errors_are_not_taken_for_lack_of_memory(files, monkeypatch):
-    def explode(*_: Any) -> None:
+    def explode(*_: Any, **__: Any) -> None:
         raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(engine, "dpmpp_2m", explode)
+    monkeypatch.setattr(stage, "sample", explode)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         run(files)
 
 
-def test_a_model_without_the_layer_file_cannot_do_the_operation(files):
-    expect(ErrorCode.UNSUPPORTED_OPERATION, dataclasses.replace(files, layers={}))
+def test_a_model_without_the_layer_file_says_which_one_is_missing(files):
+    error = expect(ErrorCode.MISSING_FILE, dataclasses.replace(files, layers={}))
+    assert "layer_sd15_transparent_attn.safetensors" in error.message
 
 
-def test_layer_names_are_one_line_and_never_empty():
-    assert layer_name("  a\n red\tapple ", 0, 1) == "a red apple"
-    assert layer_name("", 0, 1) == "Object"
-    assert len(layer_name("x" * 4000, 15, 16)) < 100
+@pytest.mark.parametrize(("prompt", "own", "roles", "name"), [
+    ("  a\n red\tapple ", "", 1, "a red apple"), ("", "", 1, "Object"), ("apple", "", 3, "Object: apple"),
+    ("apple", "pear", 3, "Object: pear"), ("apple <lora:x:1>", "", 1, "apple"),
+    ("x" * 4000, "", 3, "Object: " + "x" * 80),
+])
+def test_layer_names_are_one_line_and_never_empty(prompt, own, roles, name):
+    request = dataclasses.replace(REQUEST, prompt=prompt, foreground_prompt=own)
+    assert layer_name(request, Role.FOREGROUND, 0, roles) == name
+    assert layer_name(dataclasses.replace(request, batch=16), Role.FOREGROUND, 15, roles) == name + " 16"

@@ -1,0 +1,59 @@
+"""How far a job is: one fraction over loading, prompts and every stage, and the places where it can be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from protocol.job import Phase, Progress
+
+Report = Callable[[Progress], None]
+
+START = {Phase.LOADING: (0.0, 0.08), Phase.PROMPT: (0.08, 0.1)}
+"""Share in the whole job of what is done before the first stage; it need not be exact, only never run backwards."""
+STAGE = {Phase.ENCODING: (0.0, 0.05), Phase.DENOISING: (0.05, 0.8), Phase.DECODING: (0.8, 1.0)}
+"""Share in its stage of what each stage does."""
+
+
+class Cancelled(Exception):
+    """The job was cancelled between two model calls."""
+
+
+class Way:
+    """Where a job stands: reports it, and stops the job when that is wanted.
+
+    Args:
+        report: told where the job is; the fraction never decreases.
+        cancelled: asked before every model call.
+        stages: number of stages.
+    """
+
+    def __init__(self, report: Report, cancelled: Callable[[], bool], stages: int) -> None:
+        self._report, self._cancelled, self._stages = report, cancelled, stages
+        self._stage = 0
+        self._fraction = 0.0
+
+    def enter(self, stage: int) -> None:
+        """Begin a stage, counted from 0."""
+        self._stage = stage
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the job is to stop."""
+        if self._cancelled():
+            raise Cancelled
+
+    def at(self, phase: Phase, step: int, total: int) -> None:
+        """Report `step` of `total` in a phase of the present stage, or raise `Cancelled`."""
+        self.check()
+        if phase in START:
+            start, end = START[phase]
+        else:
+            first = START[Phase.PROMPT][1]
+            width = (1 - first) / self._stages
+            start, end = (first + (self._stage + share) * width for share in STAGE[phase])
+        # A job that begins anew with less memory goes over its way twice.
+        self._fraction = max(self._fraction, start + (end - start) * step / total)
+        self._report(Progress(phase, step, total, self._fraction))
+
+    def done(self) -> None:
+        """Report the end."""
+        self._report(Progress(Phase.DECODING, 1, 1, 1.0))
