@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Array = NDArray[np.floating]
-Colour = tuple[float, float, float]
+Colour = tuple[float, ...]
 
 
 @lru_cache(maxsize=4)

@@ -1,37 +1,225 @@
-"""Numbers of the shipped files for the model card: the round trip of all icons of the closed list.
+"""All numbers of the model card, as a table: ``python -m backend.builtin.measure --work FOLDER``.
 
-python -m backend.builtin.measure --work FOLDER
+Every picture is drawn by the engine from the files in `--weights`; what it shows is told by the classifier of the work
+folder. The work folder of `backend.builtin` has what is needed.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor
 
-from backend.builtin.codec import Codec, report
-from backend.builtin.dataset import REGISTRY, fetch, pictures, things
-from backend.builtin.export import DECODER, ENCODER, WEIGHTS
-from backend.engine.checkpoints import load_decoder, load_encoder
+from backend.builtin import composite, scenes, translucent
+from backend.builtin.classifier import HELD_OUT_SEED, Judge, at_judging_size, judge_of
+from backend.builtin.dataset import REGISTRY, SIDE, fetch, fill, other_icons, portraits, things
+from backend.builtin.export import WEIGHTS
+from backend.builtin.roundtrip import opaque_psnr, round_trip, shipped
+from backend.engine.cache import Cache
+from backend.engine.generate import generate
+from backend.models import resolve_path
+from protocol.request import Input, Operation, Request, Role, Source
+
+SEEDS = 3
+STEPS = 20
+CFG = 4.0
+PAIRS = 64
+"""Objects in scenes for each of the modes with several pictures."""
+EMPTY, FULL = 0.01, 0.95
+"""Mean alpha below which a result is empty, above which it is opaque."""
+
+Pixels = NDArray[np.uint8]
 
 
-def shipped() -> Codec:
-    """The codec as it lies in the repository, in float32."""
-    codec = Codec()
-    folder = WEIGHTS / "model" / "vae"
-    codec.vae = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
-    place = torch.device("cpu")
-    codec.decoder = load_decoder(WEIGHTS / DECODER, place, torch.float32)
-    codec.offset = load_encoder(WEIGHTS / ENCODER, place, torch.float32)
-    return codec
+class Model:
+    """The weights of a folder, asked through the engine."""
+
+    def __init__(self, weights: Path):
+        self.files, self.cache = resolve_path(weights / "model"), Cache()
+
+    def make(
+        self, operation: Operation, prompt: str, seed: int, batch: int = 1, given: Sequence[tuple[Source, Pixels]] = ()
+    ) -> list[dict[Role, Tensor]]:
+        """The layers of every image by role, straight RGBA ``[4, H, W]`` in [0, 1]."""
+        inputs = tuple(Input(source, pixels.shape[1], pixels.shape[0]) for source, pixels in given)
+        request = Request(operation, "builtin", prompt, "", SIDE, SIDE, STEPS, CFG, seed, batch, inputs=inputs)
+        pixels = [np.ascontiguousarray(picture).tobytes() for _, picture in given]
+        result = generate(request, pixels, self.files, lambda _: None, lambda: False, self.cache)
+        images: list[dict[Role, Tensor]] = [{} for _ in range(batch)]
+        for layer in result.layers:
+            rgba = torch.frombuffer(bytearray(layer.pixels), dtype=torch.uint8).view(SIDE, SIDE, 4)
+            images[layer.image][layer.role] = rgba.permute(2, 0, 1).float() / 255
+        return images
+
+
+def ranks(logits: Tensor, names: Sequence[int]) -> Tensor:
+    """At which place the right name stands, 0 for the first."""
+    right = logits.gather(1, torch.tensor(names)[:, None])
+    return (logits > right).sum(1)
+
+
+def over_grey(rgba: Tensor) -> Tensor:
+    """``[4, H, W]`` over light grey."""
+    return rgba[:3] * rgba[3:] + 0.75 * (1 - rgba[3:])
+
+
+@torch.inference_mode()
+def named(judge: Judge, layers: Sequence[Tensor], names: Sequence[int]) -> tuple[float, float]:
+    """Shares of objects ``[4, H, W]`` whose name comes first, and among the first five."""
+    seen = ranks(judge.objects(at_judging_size(torch.stack([over_grey(layer) for layer in layers]))), names)
+    return (seen == 0).float().mean().item(), (seen < 5).float().mean().item()
+
+
+@torch.inference_mode()
+def placed(judge: Judge, layers: Sequence[Tensor], names: Sequence[int]) -> float:
+    """Share of scenes that are named right."""
+    seen = ranks(judge.scenes(at_judging_size(torch.stack([layer[:3] for layer in layers]))), names)
+    return (seen == 0).float().mean().item()
+
+
+def blend_psnr(image: dict[Role, Tensor]) -> float:
+    """dB of a blend against its own foreground over its own background."""
+    foreground = image[Role.FOREGROUND]
+    wanted = foreground[:3] * foreground[3:] + image[Role.BACKGROUND][:3] * (1 - foreground[3:])
+    return -10 * (image[Role.BLEND][:3] - wanted).square().mean().log10().item()
+
+
+def codec_rows(weights: Path, archive: Path) -> Iterator[tuple[str, str]]:
+    """Round trips of the closed list, of icons never trained on, of unseen translucent things and scenes."""
+    codec = shipped(weights)
+    drawn = [translucent.draw(name, 10**6 + seed, SIDE) for name in translucent.TRANSLUCENT for seed in range(4)]
+    sets = {
+        "objects of the list": portraits(archive, things()),
+        "held-out icons": other_icons(archive, held_out=True),
+        "unseen translucent things": torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2),
+    }
+    for name, images in sets.items():
+        got = round_trip(codec, images.float() / 255)
+        yield f"{name}: alpha, mean absolute error", f"{got.alpha:.4f}"
+        yield f"{name}: composites, dB", f"{got.mean_psnr:.1f}"
+        yield f"{name}: by backdrop, dB", ", ".join(f"{key} {value:.1f}" for key, value in got.psnr.items())
+        yield f"{name}: alpha in empty areas", f"{got.residue:.4f}"
+        yield f"{name}: error at outlines", f"{got.halo:.4f}"
+    painted = [scenes.draw(index % scenes.PLACES, 10**6 + index, SIDE)[0] for index in range(64)]
+    opaque = torch.from_numpy(np.stack(painted)).permute(0, 3, 1, 2).float() / 255
+    yield "unseen scenes: through the VAE, dB", f"{opaque_psnr(codec, opaque):.1f}"
+
+
+def object_rows(model: Model, judge: Judge, every: int) -> Iterator[tuple[str, str]]:
+    """Every object of the list from several seeds."""
+    rows = range(0, len(things()), every)
+    layers, names = [], []
+    for row in rows:
+        images = model.make(Operation.OBJECT, fill("{article} {}", things()[row].names[0]), 1, SEEDS)
+        layers += [image[Role.FOREGROUND] for image in images]
+        names += [row] * SEEDS
+    alphas = torch.stack([layer[3].mean() for layer in layers])
+    first, five = named(judge, layers, names)
+    yield f"objects ({len(rows)} × {SEEDS} seeds): neither empty nor opaque", _share((alphas > EMPTY) & (alphas < FULL))
+    yield "objects: named right", f"{first:.1%}; among the first five {five:.1%}"
+    groups = [(row, layers[SEEDS * index : SEEDS * (index + 1)]) for index, row in enumerate(rows)]
+    wrong = [row for row, group in groups if named(judge, group, [row] * SEEDS)[0] == 0]
+    yield "objects: never named right", ", ".join(things()[row].names[0] for row in wrong) or "none"
+
+
+def pairs(count: int) -> Iterator[tuple[int, int, str]]:
+    """Objects and places with the prompt that tells of both, drawn from a fixed seed."""
+    source = random.Random(HELD_OUT_SEED)
+    for _ in range(count):
+        row, scene = source.randrange(len(things())), source.randrange(scenes.PLACES)
+        yield row, scene, fill("{article} {}", things()[row].names[0]) + " " + scenes.SCENES[scene].place
+
+
+def joint_rows(model: Model, judge: Judge, count: int) -> Iterator[tuple[str, str]]:
+    """Foreground, background and blend together."""
+    asked = list(pairs(count))
+    images = [model.make(Operation.SCENE, prompt, 1)[0] for _, _, prompt in asked]
+    first, five = named(judge, [image[Role.FOREGROUND] for image in images], [row for row, _, _ in asked])
+    right = placed(judge, [image[Role.BACKGROUND] for image in images], [scene for _, scene, _ in asked])
+    yield f"joint ({count}): blend against foreground over background, dB", f"{_mean(map(blend_psnr, images)):.1f}"
+    yield "joint: foreground named right", f"{first:.1%}; among the first five {five:.1%}"
+    yield "joint: background named right", f"{right:.1%}"
+
+
+def background_rows(model: Model, judge: Judge, archive: Path, count: int) -> Iterator[tuple[str, str]]:
+    """A background for an object: it is the scene asked for, and does not show the object again."""
+    everything = portraits(archive, things(), seed=HELD_OUT_SEED)
+    backgrounds, rows, kinds = [], [], []
+    for number, (row, scene, _prompt) in enumerate(pairs(count)):
+        torch.manual_seed(number)
+        _, ground = _unseen_scene(scene, number)
+        given = composite.stand(everything[row][None].float() / 255, torch.tensor([ground]))[0]
+        pixels = (given.permute(1, 2, 0) * 255).round().byte().numpy()
+        prompt = scenes.SCENES[scene].names[0]
+        image = model.make(Operation.BACKGROUND_FOR_OBJECT, prompt, 1, given=[(Source.FOREGROUND, pixels)])[0]
+        backgrounds.append(image[Role.BACKGROUND])
+        rows.append(row)
+        kinds.append(scene)
+    yield f"fg2bg ({count}): background named right", f"{placed(judge, backgrounds, kinds):.1%}"
+    copies = named(judge, backgrounds, rows)[1]
+    yield "fg2bg: the object is among the first five that the classifier sees in the background", f"{copies:.1%}"
+
+
+def foreground_rows(model: Model, judge: Judge, count: int) -> Iterator[tuple[str, str]]:
+    """An object on a background."""
+    foregrounds, rows, fits = [], [], []
+    for number, (row, scene, _prompt) in enumerate(pairs(count)):
+        picture, _ = _unseen_scene(scene, number)
+        opaque = np.concatenate([picture, np.full_like(picture[..., :1], 255)], 2)
+        prompt = fill("{article} {}", things()[row].names[0])
+        image = model.make(Operation.OBJECT_ON_BACKGROUND, prompt, 1, given=[(Source.BACKGROUND, opaque)])[0]
+        foregrounds.append(image[Role.FOREGROUND])
+        rows.append(row)
+        fits.append(blend_psnr(image | {Role.BACKGROUND: torch.from_numpy(opaque).permute(2, 0, 1).float() / 255}))
+    first, five = named(judge, foregrounds, rows)
+    yield f"bg2fg ({count}): object named right", f"{first:.1%}; among the first five {five:.1%}"
+    yield "bg2fg: blend against the object over the given background, dB", f"{_mean(fits):.1f}"
+
+
+def _unseen_scene(scene: int, number: int) -> tuple[Pixels, float]:
+    """A scene of a seed that no training has, and its ground, nan where there is none."""
+    picture, ground = scenes.draw(scene, 2 * 10**6 + number, SIDE)
+    return picture, float("nan") if ground is None else ground
+
+
+def _mean(values: Iterator[float] | Sequence[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def _share(mask: Tensor) -> str:
+    return f"{mask.float().mean().item():.1%}"
+
+
+def main() -> None:
+    """Print the table, row by row as it is measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--registry", default=REGISTRY)
+    parser.add_argument("--every", type=int, default=1, help="take every so many objects of the list")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="objects in scenes for each mode")
+    parser.add_argument("--only", choices=("codec", "objects", "joint", "fg2bg", "bg2fg"), help="measure just this")
+    options = parser.parse_args()
+    archive = fetch(options.work, options.registry)
+    print("| what | measured |\n|---|---|")
+    groups = {
+        "codec": lambda: codec_rows(options.weights, archive),
+        "objects": lambda: object_rows(Model(options.weights), judge_of(options.work), options.every),
+        "joint": lambda: joint_rows(Model(options.weights), judge_of(options.work), options.pairs),
+        "fg2bg": lambda: background_rows(Model(options.weights), judge_of(options.work), archive, options.pairs),
+        "bg2fg": lambda: foreground_rows(Model(options.weights), judge_of(options.work), options.pairs),
+    }
+    for name, rows in groups.items():
+        if options.only in (None, name):
+            for what, value in rows():
+                print(f"| {what} | {value} |", flush=True)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--registry", default=REGISTRY)
-    options = parser.parse_args()
-    archive = fetch(options.work, options.registry)
-    print(report(shipped(), pictures(archive, [thing.code for thing in things()]).float() / 255))
+    main()

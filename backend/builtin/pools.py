@@ -54,7 +54,12 @@ def augment(images: Tensor) -> Tensor:
 
 
 class Pools:
-    """Pictures in memory, uint8; every process draws its own scenes and translucent things."""
+    """Pictures in memory, uint8; every process draws its own scenes and translucent things.
+
+    Attributes:
+        own, others, drawn: objects of the closed list, other icons, `DRAWN_EACH` of each translucent kind.
+        scenes, kinds, grounds: pictures ``[N, 3, H, W]``, which scene each is, where one can stand.
+    """
 
     def __init__(self, archive: Path, seed: int):
         self.own = portraits(archive, things(), seed)
@@ -66,7 +71,9 @@ class Pools:
         ]
         self.drawn = torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).contiguous()
         source = random.Random(seed)
-        painted = [scenes.draw(scene_index(source), source.randrange(2**40), SIDE) for _ in range(SCENES)]
+        kinds = [scene_index(source) for _ in range(SCENES)]
+        painted = [scenes.draw(kind, source.randrange(2**40), SIDE) for kind in kinds]
+        self.kinds = torch.tensor(kinds)
         self.scenes = torch.from_numpy(np.stack([picture for picture, _ in painted])).permute(0, 3, 1, 2).contiguous()
         self.grounds = torch.tensor([float("nan") if ground is None else ground for _, ground in painted])
 

@@ -202,7 +202,7 @@ def _tower(b: Brush, picture: Array, top: int, foot: int, left: int, right: int,
     if right - left < 4:
         return
     block = np.broadcast_to(np.asarray(colour, np.float32), (foot - top, right - left, 3)).copy()
-    cell = max(b.side // 32, 3)
+    cell = max(b.side // 21, 3)
     rows, columns = (foot - top - cell // 2) // cell, (right - left - 1) // cell
     lit = b.source.random((max(rows, 0), max(columns, 0))) < b.between(0.3, 0.6)
     light = np.asarray(((1.0, 0.86, 0.45), (1.0, 0.94, 0.7), (0.65, 0.85, 1.0))[int(b.between(0, 3))], np.float32)
@@ -230,7 +230,7 @@ def table(b: Brush) -> Painted:
 
 
 def bricks(b: Brush) -> Painted:
-    rows = int(b.between(8, 13))
+    rows = 2 * int(b.between(3, 6))
     columns = rows // 2
     hue = b.between(4, 22)
     row = np.floor(b.y * rows).astype(int)
