@@ -1,0 +1,330 @@
+"""Whatever goes wrong on the way, in the end there is the right file under its name, or none."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from backend.models import download
+from backend.models.catalogue import DECODER, Entry
+from backend.models.control import Cancelled, Control
+from backend.models.download import fetch
+from protocol.errors import ErrorCode, LayerDiffusionError
+from tests.engine import tiny
+
+from .hub import Fault, Hub, offer, serving
+
+ROOT = Path(__file__).parents[2]
+REPOSITORY = "someone/layers"
+NAME = "vae_transparent_decoder.safetensors"
+SCRIPT = """
+import sys
+from pathlib import Path
+from backend.models import download
+from backend.models.catalogue import Entry
+from backend.models.control import Control
+from protocol.errors import LayerDiffusionError
+target, size, sha256, spare = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+download.SPARE = spare
+file = Entry("sdxl", "decoder", target.name, "someone/layers", size, sha256)
+try:
+    download.fetch(file, target, Control(), lambda done, total: print(done, flush=True))
+    print("right" if not download.fault(file, target) else "wrong")
+except LayerDiffusionError as error:
+    print(error.code.value)
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("layers")
+    tiny.write_transparency(folder / NAME, folder / "encoder.safetensors")
+    return folder / NAME
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serving() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(download, "FIRST_WAIT", 0.001)
+        yield hub
+
+
+@pytest.fixture
+def file(hub: Hub, made: Path) -> Entry:
+    return Entry("sdxl", DECODER, NAME, REPOSITORY, *offer(hub, REPOSITORY, made))
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "layers" / NAME
+
+
+def get(file: Entry, target: Path, control: Control | None = None) -> list[tuple[int, int | None]]:
+    """Fetch; return what was reported."""
+    heard: list[tuple[int, int | None]] = []
+    fetch(file, target, control or Control(), lambda done, total: heard.append((done, total)))
+    return heard
+
+
+def failed(file: Entry, target: Path, code: ErrorCode = ErrorCode.DOWNLOAD_FAILED) -> LayerDiffusionError:
+    """Fetch in vain: there is no file after it."""
+    with pytest.raises(LayerDiffusionError) as error:
+        get(file, target)
+    assert error.value.code == code and not target.exists()
+    return error.value
+
+
+def left(target: Path) -> set[str]:
+    return {path.name for path in target.parent.iterdir() if path.is_file()}
+
+
+def test_a_file_comes_whole_and_nothing_else_is_left(hub, file, target, made):
+    heard = get(file, target)
+    assert target.read_bytes() == made.read_bytes() and left(target) == {NAME}
+    assert heard[0] == (0, file.size) and heard[-1] == (file.size, file.size) and heard == sorted(heard)
+
+
+def test_a_file_that_is_there_is_not_downloaded_again(hub, file, target, made):
+    target.parent.mkdir(parents=True)
+    shutil.copy(made, target)
+    get(file, target)
+    assert hub.ranges == []
+
+
+def test_a_connection_cut_at_any_byte_is_taken_up_there(hub, file, target, made):
+    size = made.stat().st_size
+    cuts = [0, 1, 7, 8, 9, size - 1, *random.Random(1).sample(range(size), 25)]
+    for cut in cuts:
+        hub.ranges.clear()
+        hub.faults.append(Fault(cut=cut))
+        get(file, target)
+        assert target.read_bytes() == made.read_bytes() and left(target) == {NAME}
+        assert hub.ranges == [0, cut], f"cut after {cut} bytes"
+        target.unlink()
+
+
+def test_many_cuts_in_a_row_are_no_failure_while_bytes_come(hub, file, target, made):
+    step = made.stat().st_size // 20
+    hub.faults.extend(Fault(cut=step) for _ in range(15))
+    get(file, target)
+    assert target.read_bytes() == made.read_bytes() and hub.ranges == [step * n for n in range(16)]
+
+
+def test_a_server_that_sends_nothing_is_given_up_and_what_came_is_kept(hub, file, target):
+    hub.faults.extend([Fault(cut=1000), *(Fault(cut=0) for _ in range(download.TRIES))])
+    failed(file, target)
+    assert (target.parent / f"{NAME}{download.PART}").stat().st_size == 1000
+    get(file, target)
+    assert hub.ranges[-1] == 1000 and left(target) == {NAME}
+
+
+@pytest.mark.parametrize("status", [429, 503, 500])
+def test_a_busy_server_is_asked_again_after_the_time_it_names(hub, file, target, status, monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr(Control, "wait", lambda self, seconds: waits.append(seconds))
+    hub.announcing.extend([Fault(status=status, after="7"), Fault(status=status)])
+    hub.faults.extend([Fault(status=status, after="100000"), Fault(status=status), Fault(status=status)])
+    get(file, target)
+    assert left(target) == {NAME}
+    assert waits == [7, 2 * download.FIRST_WAIT, download.LONGEST_WAIT, *(download.FIRST_WAIT * n for n in (2, 4))]
+
+
+def test_a_server_that_stays_busy_is_given_up(hub, file, target):
+    hub.announcing.extend(Fault(status=503) for _ in range(download.TRIES))
+    assert "503" in failed(file, target).message
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "newer release"), (401, "log in"), (403, "terms")])
+def test_a_refusal_is_explained_and_not_repeated(hub, file, target, status, words):
+    hub.announcing.append(Fault(status=status))
+    error = failed(file, target)
+    assert str(status) in error.message and words in error.hint and hub.ranges == []
+
+
+def test_a_server_that_ignores_the_range_sends_all_again(hub, file, target, made):
+    hub.faults.extend([Fault(cut=5000), Fault(ignore_range=True)])
+    get(file, target)
+    assert target.read_bytes() == made.read_bytes()
+
+
+def test_a_server_that_sends_another_range_is_not_believed(hub, file, target, made):
+    hub.faults.extend([Fault(cut=5000), Fault(shift=100)])
+    get(file, target)
+    assert target.read_bytes() == made.read_bytes() and hub.ranges == [0, 5000, 0]
+
+
+def damaged(made: Path) -> bytes:
+    content = bytearray(made.read_bytes())
+    content[-5] ^= 1
+    return bytes(content)
+
+
+BAD: list[Callable[[Path], bytes]] = [
+    damaged, lambda made: made.read_bytes() + b"more", lambda made: b"<html>log in</html>" * 10_000,
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=["one bit", "longer", "a web page"])
+def test_another_content_of_the_announced_kind_never_becomes_the_file(hub, file, target, made, bad):
+    hub.faults.append(Fault(body=bad(made)))
+    assert NAME in failed(file, target).message
+    assert left(target) == set()
+
+
+def test_a_shorter_content_never_becomes_the_file(hub, file, target, made):
+    half = made.read_bytes()[:5000]
+    hub.faults.extend(Fault(body=half, ignore_range=True) for _ in range(20))
+    failed(file, target)
+
+
+def test_a_wrong_half_from_an_earlier_time_is_thrown_away(hub, file, target, made):
+    target.parent.mkdir(parents=True)
+    part = target.parent / f"{NAME}{download.PART}"
+    for old in (damaged(made)[-3000:], damaged(made), made.read_bytes() + b"more"):
+        part.write_bytes(old)
+        get(file, target)
+        assert target.read_bytes() == made.read_bytes() and left(target) == {NAME}
+        target.unlink()
+
+
+def test_another_file_at_the_source_is_refused_before_a_byte_is_read(hub, file, target):
+    for other in (replace(file, sha256="0" * 64), replace(file, size=file.size + 1), replace(file, sha256="0" * 10)):
+        assert "another file" in failed(other, target).message
+    assert hub.ranges == []
+
+
+def test_what_the_catalogue_does_not_know_the_hub_says(hub, file, target, made):
+    unknown = replace(file, size=None, sha256=None)
+    hub.faults.append(Fault(body=damaged(made)))
+    failed(unknown, target)
+    assert get(unknown, target)[-1] == (file.size, file.size)
+
+
+def test_without_any_sum_the_tensors_must_be_those_of_the_kind(hub, file, target, made):
+    hub.sums = False
+    unknown = replace(file, size=None, sha256=None)
+    target.parent.mkdir(parents=True)
+    (target.parent / f"{NAME}{download.PART}").write_bytes(b"from an earlier time")
+    get(unknown, target)
+    assert target.read_bytes() == made.read_bytes() and hub.ranges == [0]
+    target.unlink()
+    assert "another file" in failed(replace(unknown, mode="fgble2bg"), target).message
+
+
+def test_a_damaged_file_is_replaced_only_by_the_right_one(hub, file, target, made):
+    target.parent.mkdir(parents=True)
+    target.write_bytes(damaged(made))
+    hub.announcing.append(Fault(status=404))
+    with pytest.raises(LayerDiffusionError):
+        get(file, target)
+    assert target.read_bytes() == damaged(made)
+    get(file, target)
+    assert target.read_bytes() == made.read_bytes()
+
+
+def test_too_little_space_is_said_before_a_byte_is_read(hub, file, target, monkeypatch):
+    monkeypatch.setattr(download, "SPARE", 2**80)
+    assert str(target.parent) in failed(file, target, ErrorCode.DISK_FULL).message
+    assert hub.ranges == []
+
+
+def test_cancelling_keeps_what_came_and_pausing_stops_the_bytes(hub, file, target):
+    control, gate = Control(), threading.Event()
+    hub.faults.append(Fault(cut=1000, gate=gate))
+
+    def report(done: int, total: int | None) -> None:
+        if done >= 1000:
+            control.cancel()
+            gate.set()
+
+    with pytest.raises(Cancelled):
+        fetch(file, target, control, report)
+    assert not target.exists()
+    get(file, target)
+    assert hub.ranges[1] >= 1000
+
+    target.unlink()
+    control = Control()
+    paused = threading.Event()
+
+    def pause(done: int, total: int | None) -> None:
+        if done and not paused.is_set():
+            control.pause()
+            paused.set()
+
+    thread = threading.Thread(target=fetch, args=(file, target, control, pause))
+    thread.start()
+    assert paused.wait(60) and not target.exists()
+    control.resume()
+    thread.join(60)
+    assert target.exists()
+
+
+def test_without_permission_to_go_online_it_says_so(hub, file, target, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE" in failed(file, target).message
+
+
+def second(hub: Hub, file: Entry, target: Path, spare: int = 0, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """Another process that fetches, printing the bytes that it has and how it ended."""
+    return subprocess.Popen(
+        [*before, sys.executable, "-c", SCRIPT, str(target), str(file.size), str(file.sha256), str(spare)],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0"},
+    )
+
+
+def lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout
+    return (line.strip() for line in process.stdout)
+
+
+def test_a_killed_installer_leaves_no_file_and_the_next_one_goes_on(hub, file, target):
+    hub.faults.append(Fault(cut=6000, gate=threading.Event()))
+    process = second(hub, file, target)
+    assert any(line == "6000" for line in lines(process))
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    assert not target.exists()
+    get(file, target)
+    # What was in the killed process's buffers is lost, no more.
+    assert len(hub.ranges) == 2 and left(target) == {NAME}
+
+
+def test_two_installers_at_once_download_once(hub, file, target):
+    gate = threading.Event()
+    hub.faults.append(Fault(cut=6000, gate=gate))
+    first = second(hub, file, target)
+    heard = lines(first)
+    assert any(line == "6000" for line in heard)
+    other = second(hub, file, target)
+    others = lines(other)
+    next(others)
+    gate.set()
+    assert [*heard][-1] == [*others][-1] == "right"
+    assert first.wait(60) == other.wait(60) == 0 and hub.ranges == [0] and left(target) == {NAME}
+
+
+def test_a_disk_that_becomes_full_leaves_no_file(hub, file, tmp_path):
+    space = tmp_path / "space"
+    space.mkdir()
+    mount = f"mount -t tmpfs -o size={file.size // 2 // 4096 * 4096} none {space} && exec \"$@\""
+    inside = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh")
+    if not shutil.which("unshare") or subprocess.run([*inside, "true"], capture_output=True).returncode:
+        pytest.skip("this machine lends no small disk")
+    process = second(hub, file, space / NAME, -(2**80), inside)
+    assert [*lines(process)][-1] == "disk_full"
+    process.wait(60)
