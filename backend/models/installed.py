@@ -15,14 +15,14 @@ from protocol.job import ModelInfo
 from protocol.limits import MAX_MODELS, MAX_NAME, MAX_NOTE
 from protocol.request import Injection, Operation
 
-from .catalogue import BY_NAME, CATALOGUE, DECODER, ENCODER, entry
+from .catalogue import BASE, BY_NAME, CATALOGUE, DECODER, ENCODER, FOLDERS, LAYERS, entry
 from .families import read_config, require_base
 from .layer_files import LayerFile, recognise
 from .loras import find_lora, installed_loras
 from .modes import MODES, OPERATIONS, stages
 
-CHECKPOINTS, LAYERS, LORAS = "checkpoints", "layers", "loras"
-"""Folders in the models' folder."""
+CHECKPOINTS, LORAS = FOLDERS[BASE], "loras"
+"""Folders in the models' folder, as `LAYERS`."""
 BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parents[1] / "builtin"
 BUILTIN_NOTE = "a small model for trying things out; install SDXL or SD1.5 for real work"
