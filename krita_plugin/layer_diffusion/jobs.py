@@ -43,6 +43,8 @@ class Job:
     stage: Stage = Stage.WAITING
     position: int = 0
     progress: Progress | None = None
+    inputs: tuple[bytes, ...] = ()
+    """Straight RGBA of the request's inputs, in their order; kept as long as they may have to be sent again."""
     pictures: tuple[Picture, ...] = ()
     kept_because: Notice | None = None
     sent: int = 0

@@ -15,12 +15,14 @@ from .backend_process import Address
 from .notices import Notice, Trouble
 from .protocol import VERSION
 from .protocol.errors import ErrorCode, LayerDiffusionError
-from .protocol.images import MAX_FRAME, Assembler, Image
+from .protocol.images import MAX_FRAME, Assembler, Image, frames
 from .protocol.job import LayerSet
-from .protocol.messages import Done, Hello, Message, Refused, Welcome, build, parse
+from .protocol.messages import Done, Generate, Hello, Message, Refused, Welcome, build, parse
 from .qt import QtCore
 from .session import LinkState
 
+Parcel = tuple[Message, tuple[bytes, ...]]
+"""A message and the pictures that follow it."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 REPLACED = 4001
 """Close code of the protocol: a newer connection with our id is there, and would be closed if we came back."""
@@ -59,7 +61,7 @@ class Link(QtCore.QObject):
         self._locate = locate
         self._prepare = prepare
         self._hello = Hello((VERSION,), client, client_id)
-        self._outbox: queue.Queue[Message | None] = queue.Queue()
+        self._outbox: queue.Queue[Parcel | None] = queue.Queue()
         self._connection: ClientConnection | None = None
         self._wake = threading.Event()
         self._stopping = False
@@ -72,10 +74,13 @@ class Link(QtCore.QObject):
             self._thread.start()
         self._wake.set()
 
-    def send(self, message: Message) -> None:
-        """Send when connected; without a connection the message is dropped, and `Welcome` says what to send again."""
+    def send(self, message: Message, inputs: tuple[bytes, ...] = ()) -> None:
+        """Send when connected; without a connection the message is dropped, and `Welcome` says what to send again.
+
+        `inputs` are the pixels of the pictures that a `Generate` names, straight RGBA.
+        """
         if self._connection is not None:
-            self._outbox.put(message)
+            self._outbox.put((message, inputs))
 
     def stop(self) -> None:
         """End the thread; nothing is emitted afterwards."""
@@ -200,13 +205,18 @@ class Link(QtCore.QObject):
             signal.emit(*values)
 
 
-def _send_all(connection: ClientConnection, outbox: queue.Queue[Message | None]) -> None:
+def _send_all(connection: ClientConnection, outbox: queue.Queue[Parcel | None]) -> None:
     """Send what is put into the outbox until None comes or the connection ends."""
     while True:
-        message = outbox.get()
-        if message is None:
+        parcel = outbox.get()
+        if parcel is None:
             return
+        message, inputs = parcel
         try:
             connection.send(build(message))
+            if isinstance(message, Generate):
+                for index, (picture, pixels) in enumerate(zip(message.request.inputs, inputs, strict=True)):
+                    for frame in frames(message.job, index, picture.width, picture.height, pixels):
+                        connection.send(frame)
         except (OSError, ConnectionClosed):
             return

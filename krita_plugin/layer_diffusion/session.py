@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from enum import Enum
+from typing import Protocol
 
 from .geometry import Area
 from .jobs import Job, Stage
@@ -50,10 +51,16 @@ class LinkState(Enum):
     FAILED = "The backend is not running"
 
 
+class Sender(Protocol):
+    """What takes messages to the backend; `inputs` are the pictures that follow a `Generate`."""
+
+    def __call__(self, message: Message, inputs: tuple[bytes, ...] = (), /) -> None: ...  # noqa: D102
+
+
 class Session:
     """Jobs by id in the order they were asked for, and what the backend told about itself."""
 
-    def __init__(self, send: Callable[[Message], None], changed: Callable[[], None]) -> None:
+    def __init__(self, send: Sender, changed: Callable[[], None]) -> None:
         self._send = send
         self._changed = changed
         self.link = LinkState.IDLE
@@ -63,9 +70,9 @@ class Session:
 
     # What the person does
 
-    def generate(self, request: Request, document: object, area: Area) -> Job:
-        """Ask for a job; it is sent now or as soon as there is a connection."""
-        job = Job(secrets.token_hex(16), request, document, area)
+    def generate(self, request: Request, document: object, area: Area, inputs: tuple[bytes, ...] = ()) -> Job:
+        """Ask for a job; it is sent now or as soon as there is a connection. `inputs` are the pixels of the request's."""
+        job = Job(secrets.token_hex(16), request, document, area, inputs=inputs)
         self.jobs[job.id] = job
         self.notice = None
         self._submit(job)
@@ -151,7 +158,7 @@ class Session:
         if job is None or job.stage is Stage.CANCELLING:
             self._finish(job_id)
         elif job.unfinished:
-            job.pictures = pictures
+            job.pictures, job.inputs = pictures, ()
             job.stage = Stage.ARRIVED
             self._changed()
 
@@ -188,7 +195,7 @@ class Session:
     def _submit(self, job: Job) -> None:
         if self.link is LinkState.READY:
             job.sent += 1
-            self._send(Generate(job.id, job.request))
+            self._send(Generate(job.id, job.request), job.inputs)
 
     def _finish(self, job_id: str) -> None:
         self.jobs.pop(job_id, None)

@@ -12,8 +12,13 @@ def at(plugin):
     """A session that is connected, what it sent, and the modules it speaks in."""
     messages, session, jobs = plugin("protocol.messages"), plugin("session"), plugin("jobs")
     job, errors = plugin("protocol.job"), plugin("protocol.errors")
-    sent = []
-    made = session.Session(sent.append, lambda: None)
+    sent, pixels = [], []
+
+    def send(message, inputs=()):
+        sent.append(message)
+        pixels.append(inputs)
+
+    made = session.Session(send, lambda: None)
 
     def request(prompt="a red apple"):
         return job.Request(operation=job.Operation.OBJECT, prompt=prompt, **JOB_FIELDS)
@@ -24,11 +29,11 @@ def at(plugin):
     def running(job_id, fraction):
         return messages.Running(job_id, job.Progress(job.Phase.DENOISING, 1, 4, fraction))
 
-    def generate(prompt="a red apple"):
-        return made.generate(request(prompt), "document", plugin("geometry").Area(0, 0, 64, 64))
+    def generate(prompt="a red apple", inputs=()):
+        return made.generate(request(prompt), "document", plugin("geometry").Area(0, 0, 64, 64), inputs)
 
     return SimpleNamespace(
-        session=made, sent=sent, messages=messages, stage=jobs.Stage, link=session.LinkState, errors=errors,
+        session=made, sent=sent, pixels=pixels, messages=messages, stage=jobs.Stage, link=session.LinkState, errors=errors,
         welcome=welcome, running=running, generate=generate, notices=plugin("notices"), area=plugin("geometry").Area,
         picture=plugin("pixels").Picture("x", plugin("geometry").Area(2, 3, 2, 1), bytes(8), 1.0, True),
     )  # fmt: skip
@@ -39,6 +44,15 @@ def test_job_is_sent_when_the_connection_is_there(at):
     assert at.sent == []
     at.welcome()
     assert at.sent == [at.messages.Generate(job.id, job.request)]
+
+
+def test_pictures_go_along_each_time_and_are_dropped_with_the_answer(at):
+    job = at.generate(inputs=(b"rgba",))
+    at.welcome()
+    at.welcome()
+    assert at.pixels == [(b"rgba",)] * 2
+    at.session.arrived(job.id, ("picture",))
+    assert job.inputs == ()
 
 
 def test_result_is_acknowledged_only_after_the_insertion(at):
