@@ -21,7 +21,7 @@ from protocol.errors import ErrorCode, fail
 
 from . import loras, patches, prompts
 from .checkpoints import BaseModel, load_base, load_decoder, load_encoder, load_layers, wrong_contents
-from .device import Device, free
+from .device import HOST, Device, free
 from .loras import LoraUse
 from .sharing import Attached, SharingLayers, attach
 from .transparency_nets import OffsetEncoder, TransparentDecoder
@@ -87,7 +87,7 @@ class Loaded:
             with wrong_contents(path.name):
                 self._over = attach(self.base.unet, self._sharing(mode, path), merge=True, weight=weight)
         else:
-            patch = patches.read(path, mode.name, self.device.place)
+            patch = patches.read(path, mode.name, HOST)
             self._over = patches.apply(self.base.unet, [(patch, weight)], self.device.spare)
         self._mode = wanted
 

@@ -69,6 +69,9 @@ def generate(
     # Asked for now, so that nobody waits for a first stage to hear that the second cannot be done.
     used = needed(request, files)
     modes = stages(files.info.family, request.operation, request.injection, given)
+    for mode in modes:
+        for use in _texts(request, mode)[1]:
+            files.lora(use.name)
     job = _Job(request, given, modes, used, files, Way(report, cancelled, len(modes)), cache or Cache())
     device = choose(files.info.family)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -280,6 +281,16 @@ def test_a_missing_file_of_a_later_stage_is_said_before_anything_is_made(models)
     with pytest.raises(LayerDiffusionError) as error:
         generate(asked, images, lacking, seen.append, lambda: False)
     assert error.value.code is ErrorCode.MISSING_FILE and "layer_xl_fgble2bg.safetensors" in error.value.message
+    assert not seen
+
+
+def test_a_lora_that_is_not_there_is_said_before_anything_is_loaded(models):
+    seen: list[Progress] = []
+    asked, images = request(Operation.OBJECT, foreground_prompt="<lora:inc:1>")
+    own = dataclasses.replace(models["sd15"], loras={"ink": Path("ink.safetensors")})
+    with pytest.raises(LayerDiffusionError) as error:
+        generate(asked, images, own, seen.append, lambda: False)
+    assert error.value.code is ErrorCode.MISSING_FILE and "ink" in error.value.hint
     assert not seen
 
 
