@@ -8,13 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import environment
+from . import builds, commands, environment, hardware
+from .environment import Wish
 from .errors import InstallerError
 
 DESCRIPTION = """\
 Layer Diffusion for Krita: sets everything up, in folders of your own, and shows that it works.
-Everything goes into the folder {home} (choose another with LAYER_DIFFUSION_HOME);
-remove that folder to be rid of it. A second run only adds what is missing.
+Everything goes into the folder {home} (choose another with --home).
+A second run repairs and upgrades; `uninstall` removes what was made.
 """
 TEST_THREADS = "2"
 
@@ -28,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
             "distribution's package python3.11, say) and run the same command with it.",
             file=sys.stderr,
         )
+        return 2
+    if sys.maxsize < 2**32:
+        print("A 64-bit Python is needed and this is a 32-bit one: install that from python.org.", file=sys.stderr)
         return 2
     # The environment's pip is replaced together with the environment; its offers to be upgraded would only confuse.
     os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
@@ -54,74 +58,85 @@ def _parser() -> argparse.ArgumentParser:
         description=DESCRIPTION.format(home=environment.home()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    demo = commands.add_parser("demo", help="set up, generate some layers, install the plugin if Krita is here")
+    subparsers = parser.add_subparsers(dest="command", metavar="command")
+    choices = _choices()
+    install = subparsers.add_parser("install", parents=[choices], help="everything: packages, plugin in every Krita")
+    install.set_defaults(run=lambda options, rest: commands.install(_wish(options), options.dry_run))
+    install.add_argument("--dry-run", action="store_true", help="only look, and say what would be done")
+    demo = subparsers.add_parser("demo", parents=[choices], help="install, and generate some layers")
     demo.set_defaults(run=_demo)
     demo.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for the pictures")
-    setup = commands.add_parser("setup", help="make the environment, nothing else")
+    setup = subparsers.add_parser("setup", parents=[choices], help="make the environment, nothing else")
     setup.set_defaults(run=_setup)
-    plugin = commands.add_parser("plugin", help="set up and install the plugin into Krita")
-    plugin.set_defaults(run=_plugin)
+    plugin = subparsers.add_parser("plugin", parents=[choices], help="set up and install the plugin into every Krita")
+    plugin.set_defaults(run=lambda options, rest: commands.put_plugin(options.zip, _wish(options)))
     plugin.add_argument("--zip", type=Path, metavar="PATH", help="write the plugin as a zip instead")
-    test = commands.add_parser("test", help="set up and run all checks; more arguments go to pytest")
+    collect = subparsers.add_parser("collect", parents=[choices], help="fetch everything into a folder for --offline")
+    collect.set_defaults(run=lambda options, rest: commands.collect(options.folder.absolute(), _wish(options)))
+    collect.add_argument("folder", type=Path)
+    remove = subparsers.add_parser("uninstall", help="remove what was made; models stay")
+    remove.set_defaults(run=lambda options, rest: commands.take_away(options.models))
+    remove.add_argument("--models", action="store_true", help="remove the models too")
+    test = subparsers.add_parser("test", help="set up and run all checks; more arguments go to pytest")
     test.set_defaults(run=_test)
     return parser
 
 
+def _choices() -> argparse.ArgumentParser:
+    """The options that several commands have."""
+    choices = argparse.ArgumentParser(add_help=False)
+    choices.add_argument("--home", type=Path, metavar="FOLDER", help="keep everything there, now and later")
+    names = ["auto", *builds.BUILDS]
+    choices.add_argument("--torch", choices=names, help="the build of torch; auto: the one that fits this computer")
+    choices.add_argument("--offline", type=Path, metavar="FOLDER", help="take everything from what `collect` made")
+    choices.add_argument("--proxy", metavar="URL", help="reach the network through this proxy")
+    return choices
+
+
+def _wish(options: argparse.Namespace) -> Wish:
+    """Follow the common options, and return what they say about packages."""
+    if options.proxy:
+        os.environ.update(HTTP_PROXY=options.proxy, HTTPS_PROXY=options.proxy)
+    if options.home:
+        try:
+            environment.choose_home(options.home)
+        except OSError as error:
+            raise InstallerError(
+                f"The choice of {options.home} could not be kept ({error}).", "Set LAYER_DIFFUSION_HOME instead."
+            ) from error
+    torch = options.torch
+    if torch == "auto":
+        torch = builds.choose(hardware.detect()).build.name
+    return Wish(torch, options.offline.absolute() if options.offline else None)
+
+
 def _setup(options: argparse.Namespace, rest: list[str]) -> int:
-    print(f"The environment is ready: {environment.ensure()}")
-    return 0
-
-
-def _plugin(options: argparse.Namespace, rest: list[str]) -> int:
-    from . import krita, plugin
-
-    if options.zip:
-        # Whichever has pip; the zip does not depend on this machine.
-        python = environment.python() if environment.python().exists() else Path(sys.executable)
-        print(f"Written: {plugin.make_zip(options.zip, python)}")
-        print("In Krita: Tools > Scripts > Import Python Plugin from File.")
-        return 0
-    profile = krita.find()
-    if profile is None:
-        raise InstallerError(
-            "Krita was not found on this machine.",
-            "Install Krita 5.1 or newer, then run this again; --zip makes a file for another machine.",
-        )
-    print(f"The plugin is installed and switched on: {plugin.install(profile, environment.ensure())}")
-    print("Start Krita anew; the docker is under Settings > Dockers > Layer Diffusion.")
+    print(f"The environment is ready: {commands.prepare(_wish(options))}")
     return 0
 
 
 def _demo(options: argparse.Namespace, rest: list[str]) -> int:
-    from . import krita, plugin
-
-    python = environment.ensure()
     folder = options.output.absolute()
+    wish = _wish(options)
+    commands.install(wish)
+    python = environment.python()
     command = [python, "-m", "installer.demo", folder]
-    if subprocess.run(command, cwd=environment.ROOT, env=_environment()).returncode:
+    if subprocess.run(command, cwd=environment.ROOT, env=environment.clean_environment()).returncode:
         raise InstallerError("The demonstration did not work.", f"To see what is wrong: {python} -m backend doctor")
-    profile = krita.find()
-    installed = plugin.install(profile, python) if profile else None
-    print(f"\nDone. In {folder} you have now")
+    print(f"\nIn {folder} you have now")
     print("  layers.ora         four layers with transparency: open it in Krita")
     print("  apple.png          one layer as a picture with transparency")
     print("  contact-sheet.png  all of them over a checkerboard")
-    print("\nWhat to do next:")
-    if installed:
-        print(f"  The plugin is in your Krita ({installed}).")
-        print('  Start Krita, open Settings > Dockers > Layer Diffusion, type "a red apple" and press Generate.')
-    else:
-        print("  Krita was not found. Install it, then run: python3 -m installer plugin")
-    print("  The README says how to add SD1.5 checkpoints: the built-in model is only for trying things out.")
+    print('\nIn Krita, open Settings > Dockers > Layer Diffusion, type "a red apple" and press Generate.')
+    print("The README says how to add real models: the built-in one is only for trying things out.")
     return 0
 
 
 def _test(options: argparse.Namespace, rest: list[str]) -> int:
     from . import plugin
 
-    python = environment.ensure(tests=True)
-    variables = _environment()
+    python = commands.prepare(tests=True)
+    variables = environment.clean_environment()
     variables["OMP_NUM_THREADS"] = TEST_THREADS
     variables["LAYER_DIFFUSION_WEBSOCKETS"] = str(plugin.websockets_wheel(python))
     checks = (["ruff", "check", "."], ["pyright", "--pythonpath", str(python)], ["pytest", *rest])
@@ -132,12 +147,6 @@ def _test(options: argparse.Namespace, rest: list[str]) -> int:
             failed.append(check[0])
     print(f"\n{'Failed: ' + ', '.join(failed) if failed else 'All checks passed.'}")
     return int(bool(failed))
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment without what would make the environment's Python look elsewhere."""
-    foreign = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
-    return {key: value for key, value in os.environ.items() if key not in foreign}
 
 
 if __name__ == "__main__":

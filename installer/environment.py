@@ -10,26 +10,47 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from . import builds, hardware
 from .errors import InstallerError
+from .pip import Cause, Pip, PipError
+from .progress import size
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKER = "complete.json"
+POINTER = "home.json"
+SIGN = "made-by-layer-diffusion"
 OLDEST = (3, 11)
 """Oldest Python that the backend runs on."""
-NEEDED_SPACE = 2 * 1024**3
-"""Bytes that the packages take on a machine without a graphics card, with some room for unpacking."""
-
-Run = Callable[[Sequence[str]], None]
+CHECK = "import torch, diffusers, transformers, safetensors, websockets, PIL, numpy, cv2"
 
 
-def home() -> Path:
-    """Return `$LAYER_DIFFUSION_HOME`, or the program's folder in the user's data folder."""
-    chosen = os.environ.get("LAYER_DIFFUSION_HOME")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+@dataclass(frozen=True)
+class Wish:
+    """What a person may choose.
+
+    Attributes:
+        torch: name of a build, or "auto" for the one that fits the computer now; None keeps what is there.
+        offline: folder whose `wheels` are taken instead of the network.
+    """
+
+    torch: str | None = None
+    offline: Path | None = None
+
+    @property
+    def wheels(self) -> Path | None:
+        """The folder of packages, None when they come over the network."""
+        return self.offline / "wheels" if self.offline else None
+
+
+DEFAULT = Wish()
+
+
+def default_home() -> Path:
+    """Return the program's folder in the user's data folder."""
     if sys.platform == "win32":
         data = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -37,6 +58,29 @@ def home() -> Path:
     else:
         data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return data / "layer-diffusion"
+
+
+def home() -> Path:
+    """Return `$LAYER_DIFFUSION_HOME`, else the folder that `choose_home` was told, else the default."""
+    chosen = os.environ.get("LAYER_DIFFUSION_HOME")
+    if not chosen:
+        try:
+            chosen = json.loads((default_home() / POINTER).read_text(encoding="utf-8"))["home"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return default_home()
+    return Path(chosen).expanduser().absolute()
+
+
+def choose_home(folder: Path) -> None:
+    """Use another folder from now on; later runs find it by themselves. Raises `OSError`."""
+    folder = folder.expanduser().absolute()
+    os.environ["LAYER_DIFFUSION_HOME"] = str(folder)
+    pointer = default_home() / POINTER
+    if folder == default_home():
+        pointer.unlink(missing_ok=True)
+    else:
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        write(pointer, json.dumps({"home": str(folder)}))
 
 
 def folder() -> Path:
@@ -49,6 +93,11 @@ def python() -> Path:
     return folder() / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
+def log() -> Path:
+    """Return the file with everything that pip said."""
+    return home() / "install.log"
+
+
 def requirements() -> tuple[list[str], list[str]]:
     """Return what pyproject.toml asks for: packages to run, and those that the tests need besides."""
     import tomllib
@@ -57,37 +106,82 @@ def requirements() -> tuple[list[str], list[str]]:
     return project["dependencies"], project["optional-dependencies"]["test"]
 
 
-def ensure(tests: bool = False, run: Run | None = None) -> Path:
+def ready(wish: Wish = DEFAULT, tests: bool = False) -> bool:
+    """Whether the environment is complete: all the pinned packages, the wished build of torch, and a working Python."""
+    present = _marker()
+    wanted = {"run": _digest(requirements()[0]), **({"test": _digest(requirements()[1])} if tests else {})}
+    if any(present.get(name) != digest for name, digest in wanted.items()):
+        return False
+    return wish.torch in (None, present.get("torch")) and _works()
+
+
+def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) -> Path:
     """Make the environment, or what is missing of it; return its Python.
 
     Quick when everything is there. An environment whose making was interrupted, whose Python has gone or whose packages
-    have changed is repaired. `run` executes one command and raises `InstallerError`; it is there for the tests.
+    have changed is repaired; for another build of torch it is made anew. `wish.torch` is the name of a build, not
+    "auto". `pip` is there for the tests. Raises `InstallerError`.
     """
+    if ready(wish, tests):
+        return python()
     needed, for_tests = requirements()
-    parts = {"run": _digest(needed)}
-    if tests:
-        parts["test"] = _digest(for_tests)
+    parts = {"run": _digest(needed), **({"test": _digest(for_tests)} if tests else {})}
     present = _marker()
-    if not _works():
+    if wish.torch not in (None, present.get("torch")) or not _works():
         present = {}
         _create()
     missing = [name for name, digest in parts.items() if present.get(name) != digest]
-    if not missing:
-        return python()
     # Until all of them are there, the environment counts as incomplete.
     (folder() / MARKER).unlink(missing_ok=True)
-    pip = run or _run
+    pip = pip or Pip(python(), log(), wish.wheels)
+    name = wish.torch or present.get("torch") or builds.choose(hardware.detect()).build.name
     if "run" in missing:
-        _check_space()
-        torch = [requirement for requirement in needed if requirement.startswith("torch==")]
+        check_space(builds.BUILDS[name])
         # Alone and first, so that no other package can choose another build of it.
-        pip([str(python()), "-m", "pip", "install", *torch])
-        pip([str(python()), "-m", "pip", "install", *needed])
+        _install_torch(pip, needed, builds.BUILDS[name])
+        pip.install(needed)
+        _check_import()
     if "test" in missing:
-        pip([str(python()), "-m", "pip", "install", *for_tests])
-    kept = {name: digest for name, digest in present.items() if name not in missing}
-    _write(folder() / MARKER, json.dumps({**kept, **parts}))
+        pip.install(for_tests)
+    kept = {part: digest for part, digest in present.items() if part not in missing}
+    write(folder() / MARKER, json.dumps({**kept, **parts, "torch": name}))
     return python()
+
+
+def _install_torch(pip: Pip, needed: Sequence[str], build: builds.Build) -> None:
+    """The pinned release in this build; as the package index has it when the build's own index does not answer."""
+    pin = next(requirement for requirement in needed if requirement.startswith("torch=="))
+    if build.name != builds.PLAIN:
+        try:
+            pip.install([f"{pin}+{build.name}"], builds.index(build))
+            return
+        except PipError as error:
+            # Once something has arrived, the index is there and the trouble is another one.
+            if error.began or error.cause not in (Cause.NETWORK, Cause.MISSING, Cause.PROXY, Cause.BUSY, Cause.CUT):
+                raise
+        print(f"The build {build.name} of torch is not to be had here; {pin} is taken as the index has it.", flush=True)
+        check_space(builds.BUILDS[builds.PLAIN])
+    pip.install([pin])
+
+
+def _check_import() -> None:
+    answer = subprocess.run(
+        [python(), "-c", CHECK], cwd=folder(), capture_output=True, text=True, errors="replace", env=clean_environment()
+    )
+    if answer.returncode:
+        words = answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"]
+        hint = (
+            "Install Microsoft's Visual C++ runtime (x64), then run the same command again."
+            if sys.platform == "win32" and "DLL" in answer.stderr
+            else "Run `python3 -m installer install --torch plain`; if that does not help, report this sentence."
+        )
+        raise InstallerError(f"The packages were installed but do not load: {words[-1]}.", hint)
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would make the environment's Python look elsewhere."""
+    foreign = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+    return {key: value for key, value in os.environ.items() if key not in foreign}
 
 
 def _digest(packages: Sequence[str]) -> str:
@@ -102,6 +196,11 @@ def _marker() -> dict[str, str]:
     return marker if isinstance(marker, dict) else {}
 
 
+def torch_build() -> str | None:
+    """Return the name of the build of torch in the complete environment; None when it is not known."""
+    return _marker().get("torch")
+
+
 def _works() -> bool:
     """Whether the environment has a Python that is new enough, with pip: half-made and moved ones have not."""
     question = f"import sys, pip; sys.exit(sys.version_info < {OLDEST})"
@@ -111,42 +210,54 @@ def _works() -> bool:
         return False
 
 
+def is_ours() -> bool:
+    """Whether the environment's folder was made by this program; what is not is never emptied or removed."""
+    return (home() / SIGN).is_file() or (folder() / MARKER).is_file()
+
+
 def _create() -> None:
     if importlib.util.find_spec("ensurepip") is None:
         raise InstallerError(
             "This Python cannot make virtual environments.",
             "Install its venv module (on Debian and Ubuntu: sudo apt-get install python3-venv), then run this again.",
         )
+    if folder().exists() and not is_ours():
+        raise InstallerError(
+            f"The folder {folder()} exists and was not made by this program.",
+            "Choose another folder with --home, or move that one away.",
+        )
     print(f"Making an environment in {folder()} …", flush=True)
     try:
         home().mkdir(parents=True, exist_ok=True)
+        write(home() / SIGN, "environment, downloads and models in this folder belong to Layer Diffusion.\n")
         venv.create(folder(), clear=True, with_pip=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise InstallerError(
             f"The environment in {folder()} could not be made ({error}).",
-            "Check that the disk has space and that the folder is yours, or choose another with LAYER_DIFFUSION_HOME.",
+            "Check that the disk has space and that the folder is yours, or choose another with --home.",
         ) from error
 
 
-def _check_space() -> None:
-    free = shutil.disk_usage(folder()).free
-    if free < NEEDED_SPACE:
+def free_space() -> int:
+    """Return the free bytes of the disk on which the program's folder is or will be."""
+    place = home()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def check_space(build: builds.Build) -> None:
+    """Raise `InstallerError` when the packages of this build do not fit."""
+    free = free_space()
+    if free < build.space:
         raise InstallerError(
-            f"The packages need {NEEDED_SPACE / 1e9:.0f} GB, but {folder()} has only {free / 1e9:.1f} GB free.",
-            "Free some space, or choose another folder with LAYER_DIFFUSION_HOME, then run this again.",
+            f"The packages need {size(build.space)}, but {home()} has only {size(free)} free.",
+            "Free some space, or choose another folder with --home, then run this again.",
         )
 
 
-def _run(command: Sequence[str]) -> None:
-    print("$", " ".join(command[1:]), flush=True)
-    if subprocess.run(command).returncode:
-        raise InstallerError(
-            "The packages could not be installed.",
-            "Read pip's message above; after a network failure just run this again, it goes on where it stopped.",
-        )
-
-
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a file so that it is either the old one or the new one, never a part. Raises `OSError`."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)

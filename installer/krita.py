@@ -1,123 +1,146 @@
-"""Krita's folders, and the switch that turns a plugin on."""
+"""The registry of Kritas: where each kind of installation keeps its plugins and settings, and which are here."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PLUGIN = "layer_diffusion"
-SECTION = "python"
-SWITCH = f"enable_{PLUGIN}"
+SANDBOX = (
+    "Its sandbox keeps plugins from starting other programs: the plugin cannot start the backend there. "
+    "Use Krita's AppImage or your distribution's package, or connect to a backend that you start yourself."
+)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Where one user's Krita keeps its things: the folder of plugins, and its settings file."""
+    """Where one Krita of this user keeps its things.
+
+    Attributes:
+        plugins: the folder of plugins, which need not exist.
+        settings: the settings file, which need not exist.
+        kind: for people; several programs may share one profile.
+        note: what a person must know about this kind, "" when nothing.
+    """
 
     plugins: Path
     settings: Path
+    kind: str = "Krita"
+    note: str = ""
 
 
-def find() -> Profile | None:
-    """Return the profile of this user's Krita, None when there is no sign of Krita."""
-    profile = _profile()
-    return profile if _program_exists() or profile.plugins.parent.is_dir() else None
+@dataclass(frozen=True)
+class Place:
+    """One user on one computer, as far as looking for Krita goes; made up in the tests.
 
-
-def _profile() -> Profile:
-    if sys.platform == "win32":
-        roaming = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-        local = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        return Profile(roaming / "krita" / "pykrita", local / "kritarc")
-    if sys.platform == "darwin":
-        library = Path.home() / "Library"
-        return Profile(library / "Application Support" / "krita" / "pykrita", library / "Preferences" / "kritarc")
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return Profile(data / "krita" / "pykrita", config / "kritarc")
-
-
-def _program_exists() -> bool:
-    places = {
-        "win32": [Path(os.environ.get("PROGRAMFILES", "C:/Program Files")) / "Krita (x64)"],
-        "darwin": [Path("/Applications/krita.app")],
-    }
-    return shutil.which("krita") is not None or any(place.exists() for place in places.get(sys.platform, []))
-
-
-def enable(settings: Path) -> bool:
-    """Switch the plugin on in Krita's settings file and leave everything else in it as it is.
-
-    Returns whether the file had to be changed. Raises `OSError`.
+    Attributes:
+        system: as in `sys.platform`.
+        home: the user's folder.
+        root: what lies below it is looked at instead of "/".
     """
-    # Krita writes UTF-8, but a byte that is none must not be lost either. newline="" keeps the line ends.
-    old = ""
-    if settings.exists():
-        with open(settings, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            old = file.read()
-    new = enabled(old)
-    if new == old:
-        return False
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    part = settings.with_name(settings.name + ".part")
-    with open(part, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(new)
-    if settings.exists():
-        shutil.copymode(settings, part)
-    os.replace(part, settings.resolve())
-    return True
+
+    system: str = sys.platform
+    home: Path = field(default_factory=Path.home)
+    variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    root: Path = Path("/")
+
+    def variable(self, name: str, otherwise: Path) -> Path:
+        """Return the folder that a variable names, or another one."""
+        return Path(self.variables.get(name) or otherwise)
 
 
-def enabled(text: str) -> str:
-    """Return the settings with the plugin switched on: one line changed or added, the section too if it is missing."""
-    end = "\r\n" if "\r\n" in text else "\n"
-    line = f"{SWITCH}=true{end}"
-    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
-    places = _section(lines)
-    for index in places:
-        if re.match(rf"\s*{SWITCH}\s*=", lines[index]):
-            lines[index] = line
-            return "".join(lines)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += end
-    if places.start:
-        lines.insert(places.start, line)
+def find(place: Place | None = None) -> list[Profile]:
+    """Return the profile of every Krita of this user; none when there is no sign of Krita."""
+    place = place or Place()
+    native, others = {"win32": _windows, "darwin": _mac}.get(place.system, _linux)(place)
+    programs = list(dict.fromkeys(_programs(place)))
+    found = []
+    if programs or native.plugins.parent.is_dir():
+        kind = f"Krita ({', '.join(programs)})" if programs else native.kind
+        found.append(Profile(native.plugins, native.settings, kind))
+    return found + others
+
+
+def _linux(place: Place) -> tuple[Profile, list[Profile]]:
+    data = place.variable("XDG_DATA_HOME", place.home / ".local" / "share")
+    config = place.variable("XDG_CONFIG_HOME", place.home / ".config")
+    native = Profile(data / "krita" / "pykrita", config / "kritarc")
+    others = []
+    flatpak = place.home / ".var" / "app" / "org.kde.krita"
+    programs = [base / "flatpak" / "app" / "org.kde.krita" for base in (data, place.root / "var" / "lib")]
+    if any(path.is_dir() for path in (flatpak, *programs)):
+        plugins, settings = flatpak / "data" / "krita" / "pykrita", flatpak / "config" / "kritarc"
+        others.append(Profile(plugins, settings, "Krita (Flatpak)", SANDBOX))
+    snap = place.home / "snap" / "krita" / "current"
+    if snap.is_dir():
+        plugins, settings = snap / ".local" / "share" / "krita" / "pykrita", snap / ".config" / "kritarc"
+        others.append(Profile(plugins, settings, "Krita (Snap)", SANDBOX))
+    return native, others
+
+
+def _windows(place: Place) -> tuple[Profile, list[Profile]]:
+    roaming = place.variable("APPDATA", place.home / "AppData" / "Roaming")
+    local = place.variable("LOCALAPPDATA", place.home / "AppData" / "Local")
+    native = Profile(roaming / "krita" / "pykrita", local / "kritarc")
+    # The Store redirects an app's view of AppData into a folder of the package.
+    others = [
+        Profile(cache / "Roaming" / "krita" / "pykrita", cache / "Local" / "kritarc", "Krita (Windows Store)")
+        for package in sorted((local / "Packages").glob("49800Krita*"))
+        for cache in [package / "LocalCache"]
+    ]
+    return native, others
+
+
+def _mac(place: Place) -> tuple[Profile, list[Profile]]:
+    library = place.home / "Library"
+    support = library / "Application Support" / "krita" / "pykrita"
+    return Profile(support, library / "Preferences" / "kritarc"), []
+
+
+def _programs(place: Place) -> Iterator[str]:
+    """Yield which installations share the native profile."""
+    if place.system == "win32":
+        for name in ("PROGRAMFILES", "PROGRAMFILES(X86)", "PROGRAMW6432"):
+            folder = place.variables.get(name)
+            if folder and any(Path(folder).glob("Krita*/bin/krita.exe")):
+                yield "installed"
+    elif place.system == "darwin":
+        if any((base / "Applications" / "krita.app").is_dir() for base in (place.root, place.home)):
+            yield "installed"
     else:
-        lines += [*([end] if lines else []), f"[{SECTION}]{end}", line]
-    return "".join(lines)
+        if shutil.which("krita", path=place.variables.get("PATH", "")):
+            yield "installed"
+        if any(_appimages(place)):
+            yield "AppImage"
+    if any((library / "steamapps" / "common" / "Krita").is_dir() for library in _steam_libraries(place)):
+        yield "Steam"
 
 
-def _section(lines: list[str]) -> range:
-    """Line numbers of the section's content; empty and starting at 0 when there is no such section."""
-    start = next((index + 1 for index, line in enumerate(lines) if line.strip() == f"[{SECTION}]"), 0)
-    if not start:
-        return range(0)
-    stop = next((index for index in range(start, len(lines)) if lines[index].lstrip().startswith("[")), len(lines))
-    return range(start, stop)
+def _appimages(place: Place) -> Iterator[Path]:
+    in_home = ("", "Applications", "AppImages", "Downloads", "Desktop", "bin", ".local/bin")
+    for folder in (*(place.home / name for name in in_home), place.root / "opt"):
+        if folder.is_dir():
+            yield from (path for path in folder.iterdir() if re.fullmatch(r"(?i)krita.*\.appimage", path.name))
 
 
-def status(profile: Profile) -> Iterator[tuple[bool, str]]:
-    """Yield what can be said about the plugin in this profile, and whether it is as it should be."""
-    plugin = profile.plugins / PLUGIN
-    if not (plugin / "__init__.py").is_file():
-        yield False, "is not installed"
-        return
-    yield True, f"is installed in {plugin}"
-    try:
-        backend = json.loads((plugin / "backend.json").read_text(encoding="utf-8"))
-        found = Path(backend["python"]).is_file() and (Path(backend["root"]) / "backend").is_dir()
-    except (OSError, ValueError, KeyError, TypeError):
-        found = False
-    yield found, "knows its backend" if found else "does not know where its backend is"
-    try:
-        text = profile.settings.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        text = ""
-    on = bool(text) and enabled(text) == text
-    yield on, "is switched on" if on else "is switched off in Krita"
+def _steam_libraries(place: Place) -> Iterator[Path]:
+    """Yield Steam's own folder and the libraries that it knows on other disks."""
+    if place.system == "win32":
+        bases = [Path(place.variables[name]) / "Steam" for name in ("PROGRAMFILES(X86)",) if name in place.variables]
+    elif place.system == "darwin":
+        bases = [place.home / "Library" / "Application Support" / "Steam"]
+    else:
+        data = place.variable("XDG_DATA_HOME", place.home / ".local" / "share")
+        bases = [place.home / ".steam" / "steam", data / "Steam"]
+    for base in bases:
+        yield base
+        try:
+            text = (base / "steamapps" / "libraryfolders.vdf").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        yield from (Path(path.replace("\\\\", "\\")) for path in re.findall(r'"path"\s+"([^"]+)"', text))

@@ -1,62 +1,149 @@
-"""Puts the plugin into this user's Krita, or into a zip for another one."""
+"""Puts the plugin into every Krita, or into a zip for another one, and takes it out again."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import subprocess
-import sys
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from krita_plugin.build import NAME, WEBSOCKETS, assemble, build_zip
+from krita_plugin.build import HERE, NAME, PROTOCOL, WEBSOCKETS, assemble, build_zip
 
-from . import environment, krita
+from . import environment, krita, kritarc
 from .errors import InstallerError
+from .pip import Pip
+
+BACKEND = "backend.json"
 
 
-def install(profile: krita.Profile, python: Path) -> Path:
+def install(profile: krita.Profile, python: Path, wheels: Path | None = None) -> Path:
     """Put the plugin into the profile, tell it which Python runs the backend, and switch it on; return its folder.
 
-    Raises `InstallerError`.
+    `wheels` is a folder of packages to use instead of the network. Raises `InstallerError`.
     """
+    wheel = websockets_wheel(python, wheels)
     try:
-        plugin = assemble(profile.plugins, websockets_wheel(python))
-        backend = {"python": str(python), "root": str(environment.ROOT)}
-        (plugin / "backend.json").write_text(json.dumps(backend, indent=1), encoding="utf-8")
-        krita.enable(profile.settings)
+        plugin = assemble(profile.plugins, wheel)
+        _connect(plugin, python)
+        kritarc.enable(profile.settings)
     except OSError as error:
         raise InstallerError(
             f"The plugin could not be put into {profile.plugins} ({error}).",
             "Close Krita, check that the folder is yours and the disk has space, then run this again.",
         ) from error
-    assert plugin.name == NAME
     return plugin
 
 
-def make_zip(target: Path, python: Path) -> Path:
-    """Write the plugin as a zip that Krita can import; return its path. Raises `InstallerError`."""
+def _connect(plugin: Path, python: Path | None) -> None:
+    backend = {"root": str(environment.ROOT), "home": str(environment.home())}
+    if python is not None:
+        backend["python"] = str(python)
+    environment.write(plugin / BACKEND, json.dumps(backend, indent=1))
+
+
+@contextlib.contextmanager
+def withdrawn() -> Iterator[None]:
+    """Meanwhile no Krita can start the backend of this folder: its packages are being changed.
+
+    After an error it stays so, until the installer has run to its end.
+    """
+    plugins = [profile.plugins / NAME for profile in krita.find() if is_ours(profile)]
     try:
-        return build_zip(target, websockets_wheel(python))
+        for plugin in plugins:
+            _connect(plugin, None)
+        yield
+        for plugin in plugins:
+            _connect(plugin, environment.python())
     except OSError as error:
+        raise InstallerError(f"Krita's folder of plugins cannot be written ({error}).", "Close Krita.") from error
+
+
+def is_ours(profile: krita.Profile) -> bool:
+    """Whether this installation put the plugin there; one imported from a zip, or by another one, is not."""
+    known = backend(profile)
+    return known.get("home") == str(environment.home()) or known.get("python") == str(environment.python())
+
+
+def backend(profile: krita.Profile) -> dict[str, str]:
+    """Return what the plugin in this profile knows of its backend: `python`, `root`, `home`; {} when nothing."""
+    try:
+        known = json.loads((profile.plugins / NAME / BACKEND).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def remove(profile: krita.Profile) -> None:
+    """Take plugin and switch out of a profile. Raises `InstallerError`."""
+    try:
+        kritarc.disable(profile.settings)
+        (profile.plugins / f"{NAME}.desktop").unlink(missing_ok=True)
+        # Last, because it holds the sign that all of this is ours.
+        shutil.rmtree(profile.plugins / NAME)
+    except OSError as error:
+        raise InstallerError(
+            f"The plugin in {profile.plugins} could not be removed ({error}).", "Close Krita, then run this again."
+        ) from error
+
+
+def differs(profile: krita.Profile) -> bool:
+    """Whether the plugin in the profile is another version than this project's."""
+    installed = profile.plugins / NAME
+    for source, copy in ((HERE / NAME, installed), (PROTOCOL, installed / "protocol")):
+        for path in source.rglob("*.py"):
+            try:
+                if (copy / path.relative_to(source)).read_bytes() != path.read_bytes():
+                    return True
+            except OSError:
+                return True
+    return False
+
+
+def status(profile: krita.Profile) -> Iterator[tuple[bool, str]]:
+    """Yield what can be said about the plugin in this profile, and whether it is as it should be."""
+    plugin = profile.plugins / NAME
+    if not (plugin / "__init__.py").is_file():
+        yield False, "is not installed"
+        return
+    yield True, f"is installed in {plugin}"
+    known = backend(profile)
+    if known and "python" not in known:
+        yield False, "waits for an installation that did not finish"
+    else:
+        found = Path(known.get("python", "-")).is_file() and (Path(known.get("root", "-")) / "backend").is_dir()
+        yield found, "knows its backend" if found else "does not know where its backend is"
+    old = differs(profile)
+    yield not old, "is of another version than this backend" if old else "is of this backend's version"
+    on = kritarc.is_on(profile.settings)
+    yield on, "is switched on" if on else "is switched off in Krita"
+
+
+def make_zip(target: Path, python: Path, wheels: Path | None = None) -> Path:
+    """Write the plugin as a zip that Krita can import; return its path. Raises `InstallerError`."""
+    part = target.with_name(target.name + ".part")
+    try:
+        build_zip(part, websockets_wheel(python, wheels)).replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
         raise InstallerError(f"{target} could not be written ({error}).", "Choose another file.") from error
+    return target
 
 
-def websockets_wheel(python: Path) -> Path:
+def websockets_wheel(python: Path, wheels: Path | None = None) -> Path:
     """Return the wheel of the websocket library that the plugin carries; fetch it the first time.
 
-    `python` is any Python that has pip. Raises `InstallerError`.
+    `python` is any Python that has pip; `wheels` as in `install`. Raises `InstallerError`.
     """
     folder = environment.home() / "downloads"
     name = f"websockets-{WEBSOCKETS}-py3-none-any.whl"
-    if (folder / name).is_file():
-        return folder / name
+    if not (folder / name).is_file():
+        fetch_websockets(Pip(python, environment.log(), wheels), folder)
+    return folder / name
+
+
+def fetch_websockets(pip: Pip, folder: Path) -> None:
+    """Fetch that wheel into a folder. Raises `InstallerError`."""
     # The release for any machine and Python, not the one with compiled parts for this machine.
     anywhere = ["--platform", "any", "--python-version", "3.9", "--implementation", "py", "--abi", "none"]
-    only_this = ["--no-deps", "--only-binary=:all:", *anywhere, f"websockets=={WEBSOCKETS}"]
-    # pip's messages go where they do not mix with what this program prints for others to read.
-    command = [str(python), "-m", "pip", "download", "--dest", str(folder), *only_this]
-    if subprocess.run(command, stdout=sys.stderr).returncode or not (folder / name).is_file():
-        raise InstallerError(
-            f"The package websockets {WEBSOCKETS} could not be fetched.",
-            "Check the network connection, then run this again.",
-        )
-    return folder / name
+    pip.download([f"websockets=={WEBSOCKETS}"], folder, ["--no-deps", *anywhere])

@@ -89,12 +89,16 @@ class ModelFiles:
 def folder() -> Path:
     """The models' folder: ``$LAYER_DIFFUSION_MODELS``, else ``layer-diffusion/models`` in the user's data folder.
 
+    In an environment that the installer put elsewhere it lies beside that, because the person chose that disk.
+
     ``checkpoints/`` in it holds base models, ``layers/`` the files of LayerDiffuse, ``loras/`` the user's LoRAs. It
     need not exist.
     """
     chosen = os.environ.get("LAYER_DIFFUSION_MODELS")
     if chosen:
         return Path(chosen).expanduser()
+    if (Path(sys.prefix) / "complete.json").is_file():
+        return Path(sys.prefix).parent / "models"
     if sys.platform == "win32":
         data = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

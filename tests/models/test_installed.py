@@ -231,11 +231,15 @@ def test_the_builtin_model_takes_no_files_of_real_models(models, tmp_path, monke
     assert error.value.code == ErrorCode.UNSUPPORTED_OPERATION
 
 
-def test_the_default_folder_is_the_users(monkeypatch):
+def test_the_default_folder_is_the_users_or_beside_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("LAYER_DIFFUSION_MODELS", raising=False)
+    (tmp_path / "environment").mkdir()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     monkeypatch.setattr(sys, "platform", "linux")
     assert folder() == Path("/data/layer-diffusion/models")
+    (tmp_path / "environment" / "complete.json").write_text("{}")
+    assert folder() == tmp_path / "models"
 
 
 def test_listing_models_imports_no_torch():

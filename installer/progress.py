@@ -1,0 +1,60 @@
+"""A line that shows how far a long copy is, how fast, and how long it still takes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+INTERVAL_S = 0.2
+WIDTH = 24
+
+
+def size(count: float) -> str:
+    """Return bytes as people read them: 1_234_000_000 → "1.2 GB"."""
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= step:
+            return f"{count / step:.1f} {unit}" if count < 100 * step else f"{count / step:.0f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people read it: 75 → "1 min 15 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class Bar:
+    """Progress over `total` bytes, rewritten in place on a terminal, one line at the end elsewhere."""
+
+    def __init__(
+        self, label: str, total: int, stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._label, self._total, self._stream, self._clock = label, total, stream, clock
+        self._done = 0
+        self._start = self._shown = clock()
+
+    def add(self, count: int) -> None:
+        """Say that so many more bytes are done."""
+        self._done += count
+        now = self._clock()
+        if self._stream.isatty() and (now - self._shown >= INTERVAL_S or self._done >= self._total):
+            self._shown = now
+            self._stream.write(f"\r{self.line()}\x1b[K")
+            self._stream.flush()
+
+    def line(self) -> str:
+        """Return the line as it stands now."""
+        part = self._done / self._total if self._total else 1.0
+        passed = self._clock() - self._start
+        speed = self._done / passed if passed > 0 else 0.0
+        rest = f", {duration((self._total - self._done) / speed)} left" if speed and self._done < self._total else ""
+        filled = round(part * WIDTH)
+        bar = "█" * filled + "░" * (WIDTH - filled)
+        return f"{self._label} {bar} {size(self._done)} of {size(self._total)}, {size(speed)}/s{rest}"
+
+    def end(self) -> None:
+        """Finish the line."""
+        self._stream.write(f"\r{self.line()}\n" if not self._stream.isatty() else "\n")
+        self._stream.flush()
