@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from backend.builtin.dataset import REGISTRY
+from backend.builtin.export import WEIGHTS
 
 STAGES = (
     ("codec", 110.0, ()),
@@ -22,16 +23,18 @@ STAGES = (
     ("units", 25.0, ("--mode", "fg2bg")),
     ("units", 25.0, ("--mode", "bg2fg")),
     ("polish", 20.0, ()),
+    ("classifier", 15.0, ()),
 )
 """Stage, its budget in minutes, its own arguments."""
 
 
 def main() -> int:
-    """Run all stages and export; the exit status is that of the stage that failed, or 0."""
+    """Run all stages, export, measure and draw the sheets; the exit status is that of what failed, or 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for the data and the training states")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on every stage's minutes")
     parser.add_argument("--registry", default=REGISTRY, help="npm registry that has the icons")
+    parser.add_argument("--to", type=Path, default=WEIGHTS, help="folder for the files that the backend loads")
     options = parser.parse_args()
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(min(os.cpu_count() or 1, 4))]
     common = ["--work", str(options.work), "--registry", options.registry]
@@ -39,7 +42,12 @@ def main() -> int:
         [*launch, "-m", f"backend.builtin.{stage}", *common, "--minutes", str(minutes * options.scale), *own]
         for stage, minutes, own in STAGES
     ]
-    commands.append([sys.executable, "-m", "backend.builtin.export", "--work", str(options.work)])
+    made = ["--weights", str(options.to)]
+    commands += [
+        [sys.executable, "-m", "backend.builtin.export", "--work", str(options.work), "--to", str(options.to)],
+        [sys.executable, "-m", "backend.builtin.measure", *common, *made],
+        [sys.executable, "-m", "backend.builtin.sheet", *common, *made, "--output", str(options.work / "sheets")],
+    ]
     for command in commands:
         print(">", *command[1:], flush=True)
         status = subprocess.call(command, env=os.environ | {"OMP_NUM_THREADS": "1"})

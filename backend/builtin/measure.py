@@ -7,55 +7,26 @@ folder. The work folder of `backend.builtin` has what is needed.
 from __future__ import annotations
 
 import argparse
-import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.builtin import composite, scenes, translucent
-from backend.builtin.classifier import HELD_OUT_SEED, Judge, at_judging_size, judge_of
+from backend.builtin import scenes, translucent
+from backend.builtin.classifier import Judge, at_judging_size, judge_of
 from backend.builtin.dataset import REGISTRY, SIDE, fetch, fill, other_icons, portraits, things
+from backend.builtin.drawing import Model, pairs
 from backend.builtin.export import WEIGHTS
 from backend.builtin.roundtrip import opaque_psnr, round_trip, shipped
-from backend.engine.cache import Cache
-from backend.engine.generate import generate
-from backend.models import resolve_path
-from protocol.request import Input, Operation, Request, Role, Source
+from protocol.request import Operation, Role
 
 SEEDS = 3
-STEPS = 20
-CFG = 4.0
 PAIRS = 64
 """Objects in scenes for each of the modes with several pictures."""
 EMPTY, FULL = 0.01, 0.95
 """Mean alpha below which a result is empty, above which it is opaque."""
-
-Pixels = NDArray[np.uint8]
-
-
-class Model:
-    """The weights of a folder, asked through the engine."""
-
-    def __init__(self, weights: Path):
-        self.files, self.cache = resolve_path(weights / "model"), Cache()
-
-    def make(
-        self, operation: Operation, prompt: str, seed: int, batch: int = 1, given: Sequence[tuple[Source, Pixels]] = ()
-    ) -> list[dict[Role, Tensor]]:
-        """The layers of every image by role, straight RGBA ``[4, H, W]`` in [0, 1]."""
-        inputs = tuple(Input(source, pixels.shape[1], pixels.shape[0]) for source, pixels in given)
-        request = Request(operation, "builtin", prompt, "", SIDE, SIDE, STEPS, CFG, seed, batch, inputs=inputs)
-        pixels = [np.ascontiguousarray(picture).tobytes() for _, picture in given]
-        result = generate(request, pixels, self.files, lambda _: None, lambda: False, self.cache)
-        images: list[dict[Role, Tensor]] = [{} for _ in range(batch)]
-        for layer in result.layers:
-            rgba = torch.frombuffer(bytearray(layer.pixels), dtype=torch.uint8).view(SIDE, SIDE, 4)
-            images[layer.image][layer.role] = rgba.permute(2, 0, 1).float() / 255
-        return images
 
 
 def ranks(logits: Tensor, names: Sequence[int]) -> Tensor:
@@ -116,7 +87,7 @@ def object_rows(model: Model, judge: Judge, every: int) -> Iterator[tuple[str, s
     rows = range(0, len(things()), every)
     layers, names = [], []
     for row in rows:
-        images = model.make(Operation.OBJECT, fill("{article} {}", things()[row].names[0]), 1, SEEDS)
+        images = model.layers(Operation.OBJECT, fill("{article} {}", things()[row].names[0]), 1, SEEDS)
         layers += [image[Role.FOREGROUND] for image in images]
         names += [row] * SEEDS
     alphas = torch.stack([layer[3].mean() for layer in layers])
@@ -128,20 +99,12 @@ def object_rows(model: Model, judge: Judge, every: int) -> Iterator[tuple[str, s
     yield "objects: never named right", ", ".join(things()[row].names[0] for row in wrong) or "none"
 
 
-def pairs(count: int) -> Iterator[tuple[int, int, str]]:
-    """Objects and places with the prompt that tells of both, drawn from a fixed seed."""
-    source = random.Random(HELD_OUT_SEED)
-    for _ in range(count):
-        row, scene = source.randrange(len(things())), source.randrange(scenes.PLACES)
-        yield row, scene, fill("{article} {}", things()[row].names[0]) + " " + scenes.SCENES[scene].place
-
-
 def joint_rows(model: Model, judge: Judge, count: int) -> Iterator[tuple[str, str]]:
     """Foreground, background and blend together."""
     asked = list(pairs(count))
-    images = [model.make(Operation.SCENE, prompt, 1)[0] for _, _, prompt in asked]
-    first, five = named(judge, [image[Role.FOREGROUND] for image in images], [row for row, _, _ in asked])
-    right = placed(judge, [image[Role.BACKGROUND] for image in images], [scene for _, scene, _ in asked])
+    images = [model.layers(Operation.SCENE, pair.prompt, 1)[0] for pair in asked]
+    first, five = named(judge, [image[Role.FOREGROUND] for image in images], [pair.thing for pair in asked])
+    right = placed(judge, [image[Role.BACKGROUND] for image in images], [pair.scene for pair in asked])
     yield f"joint ({count}): blend against foreground over background, dB", f"{_mean(map(blend_psnr, images)):.1f}"
     yield "joint: foreground named right", f"{first:.1%}; among the first five {five:.1%}"
     yield "joint: background named right", f"{right:.1%}"
@@ -149,43 +112,29 @@ def joint_rows(model: Model, judge: Judge, count: int) -> Iterator[tuple[str, st
 
 def background_rows(model: Model, judge: Judge, archive: Path, count: int) -> Iterator[tuple[str, str]]:
     """A background for an object: it is the scene asked for, and does not show the object again."""
-    everything = portraits(archive, things(), seed=HELD_OUT_SEED)
-    backgrounds, rows, kinds = [], [], []
-    for number, (row, scene, _prompt) in enumerate(pairs(count)):
-        torch.manual_seed(number)
-        _, ground = _unseen_scene(scene, number)
-        given = composite.stand(everything[row][None].float() / 255, torch.tensor([ground]))[0]
-        pixels = (given.permute(1, 2, 0) * 255).round().byte().numpy()
-        prompt = scenes.SCENES[scene].names[0]
-        image = model.make(Operation.BACKGROUND_FOR_OBJECT, prompt, 1, given=[(Source.FOREGROUND, pixels)])[0]
-        backgrounds.append(image[Role.BACKGROUND])
-        rows.append(row)
-        kinds.append(scene)
-    yield f"fg2bg ({count}): background named right", f"{placed(judge, backgrounds, kinds):.1%}"
-    copies = named(judge, backgrounds, rows)[1]
+    asked = list(pairs(count))
+    operation = Operation.BACKGROUND_FOR_OBJECT
+    images = [model.layers(operation, pair.scene_prompt, 1, given=[pair.foreground(archive)])[0] for pair in asked]
+    backgrounds = [image[Role.BACKGROUND] for image in images]
+    right = placed(judge, backgrounds, [pair.scene for pair in asked])
+    yield f"fg2bg ({count}): background named right", f"{right:.1%}"
+    copies = named(judge, backgrounds, [pair.thing for pair in asked])[1]
     yield "fg2bg: the object is among the first five that the classifier sees in the background", f"{copies:.1%}"
 
 
 def foreground_rows(model: Model, judge: Judge, count: int) -> Iterator[tuple[str, str]]:
     """An object on a background."""
-    foregrounds, rows, fits = [], [], []
-    for number, (row, scene, _prompt) in enumerate(pairs(count)):
-        picture, _ = _unseen_scene(scene, number)
-        opaque = np.concatenate([picture, np.full_like(picture[..., :1], 255)], 2)
-        prompt = fill("{article} {}", things()[row].names[0])
-        image = model.make(Operation.OBJECT_ON_BACKGROUND, prompt, 1, given=[(Source.BACKGROUND, opaque)])[0]
+    asked = list(pairs(count))
+    foregrounds, fits = [], []
+    for pair in asked:
+        given = pair.background()
+        image = model.layers(Operation.OBJECT_ON_BACKGROUND, pair.object_prompt, 1, given=[given])[0]
         foregrounds.append(image[Role.FOREGROUND])
-        rows.append(row)
-        fits.append(blend_psnr(image | {Role.BACKGROUND: torch.from_numpy(opaque).permute(2, 0, 1).float() / 255}))
-    first, five = named(judge, foregrounds, rows)
+        background = torch.from_numpy(given[1]).permute(2, 0, 1).float() / 255
+        fits.append(blend_psnr(image | {Role.BACKGROUND: background}))
+    first, five = named(judge, foregrounds, [pair.thing for pair in asked])
     yield f"bg2fg ({count}): object named right", f"{first:.1%}; among the first five {five:.1%}"
     yield "bg2fg: blend against the object over the given background, dB", f"{_mean(fits):.1f}"
-
-
-def _unseen_scene(scene: int, number: int) -> tuple[Pixels, float]:
-    """A scene of a seed that no training has, and its ground, nan where there is none."""
-    picture, ground = scenes.draw(scene, 2 * 10**6 + number, SIDE)
-    return picture, float("nan") if ground is None else ground
 
 
 def _mean(values: Iterator[float] | Sequence[float]) -> float:

@@ -77,8 +77,11 @@ class Pools:
         self.scenes = torch.from_numpy(np.stack([picture for picture, _ in painted])).permute(0, 3, 1, 2).contiguous()
         self.grounds = torch.tensor([float("nan") if ground is None else ground for _, ground in painted])
 
-    def batch(self, source: random.Random) -> Tensor:
-        """`TRANSPARENT` padded straight RGBA pictures, then `OPAQUE` ones with alpha 1, ``[B, 4, H, W]`` in [0, 1]."""
+    def batch(self, source: random.Random, side: int = SIDE) -> Tensor:
+        """`TRANSPARENT` padded straight RGBA pictures, then `OPAQUE` ones with alpha 1, ``[B, 4, H, W]`` in [0, 1].
+
+        With a side smaller than `SIDE` every batch is cut out of somewhere.
+        """
         rows = []
         for _ in range(TRANSPARENT + OPAQUE - 1):
             kind = source.random()
@@ -93,4 +96,6 @@ class Pools:
             pictures = pictures[:, torch.randperm(3)]
         placed = composite.stand(objects[TRANSPARENT:], grounds[1:])
         pictures[1:] = composite.blend(placed, pictures[1:], grounds[1:])
-        return torch.cat([objects[:TRANSPARENT], torch.cat([pictures, torch.ones_like(pictures[:, :1])], 1)])
+        whole = torch.cat([objects[:TRANSPARENT], torch.cat([pictures, torch.ones_like(pictures[:, :1])], 1)])
+        top, left = (source.randrange(SIDE - side + 1) for _ in range(2))
+        return whole[..., top : top + side, left : left + side]
