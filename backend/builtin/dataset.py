@@ -90,7 +90,8 @@ def fetch(folder: Path, registry: str = REGISTRY) -> Path:
 
 def portraits(archive: Path, chosen: list[Thing], seed: int = 0) -> Tensor:
     """One picture of each object, as `pictures`; what is drawn looks different with every seed."""
-    icons = iter(pictures(archive, [thing.code for thing in chosen if not thing.code.startswith(DRAWN)]))
+    codes = [thing.code for thing in chosen if not thing.code.startswith(DRAWN)]
+    icons = iter(pictures(archive, codes) if codes else ())
     out = []
     for index, thing in enumerate(chosen):
         if thing.code.startswith(DRAWN):
