@@ -1,4 +1,4 @@
-"""`python -m backend …`: generate, presets, serve, doctor, bench. Each command imports only what it needs."""
+"""`python -m backend …`: generate, presets, serve, models, doctor, bench. Each command imports only what it needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from protocol.errors import LayerDiffusionError
 
-from . import make
+from . import make, models_cli
 
 FAILED = 2
 INTERRUPTED = 130
@@ -56,8 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--parent", type=int, metavar="PID", help="stop when this process is gone or stdin closes")
     serve.add_argument("--state-file", type=Path, metavar="PATH", help="where to write the access token")
 
+    models = commands.add_parser("models", help="list, install, verify, remove and find model files")
+    models_cli.add_options(models)
+
     doctor = commands.add_parser("doctor", help="look at the installation and say what to do")
     doctor.set_defaults(run=_doctor)
+    doctor.add_argument("--port", type=int, default=0, help="try the backend on this port; 0 (the default) on any")
 
     bench = commands.add_parser("bench", help="print the seconds that an image takes")
     bench.set_defaults(run=_bench)
@@ -79,7 +83,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from .doctor import examine, show
 
-    return show(examine())
+    return show(examine(options.port))
 
 
 def _bench(options: argparse.Namespace) -> int:

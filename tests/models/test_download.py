@@ -116,6 +116,15 @@ def test_a_connection_cut_at_any_byte_is_taken_up_there(hub, file, target, made)
         target.unlink()
 
 
+def test_a_server_that_falls_silent_is_asked_again(hub, file, target, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.3)
+    silent = threading.Event()
+    hub.faults.append(Fault(cut=1000, gate=silent))
+    get(file, target)
+    silent.set()
+    assert hub.ranges == [0, 1000] and left(target) == {NAME}
+
+
 def test_many_cuts_in_a_row_are_no_failure_while_bytes_come(hub, file, target, made):
     step = made.stat().st_size // 20
     hub.faults.extend(Fault(cut=step) for _ in range(15))

@@ -1,0 +1,183 @@
+"""Finds models that are on this machine already, so that they are used where they lie, without copying.
+
+A file is what its tensors say it is; where those are alike (`layer_files`), its SHA-256 decides. Nothing outside the
+models' folder is changed: what was found is written into the registry there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from protocol.errors import LayerDiffusionError
+
+from . import registry
+from .catalogue import BASE, BY_NAME, CATALOGUE, Entry
+from .control import Control
+from .families import FAMILIES, describe_file
+from .header import CONVERT, PICKLE_SUFFIXES, read_header
+from .integrity import known_sha256
+from .layer_files import LayerFile, classify
+from .registry import LORA, Known
+from .suitability import suitability
+
+DEPTH = 6
+"""Folders below a place that are looked into."""
+PROGRAMS = (
+    "ComfyUI", "comfyui", "ComfyUI_windows_portable/ComfyUI", "stable-diffusion-webui", "stable-diffusion-webui-forge",
+    "webui_forge", "sd-webui-forge", "StabilityMatrix/Models",
+)
+"""Usual folders of ComfyUI, Automatic1111 and Forge, in the home folder, its Documents and at the top of a drive."""
+PICKLED_FOLDERS = ("checkpoints", "stable-diffusion")
+"""Folders of checkpoints, in small letters, where a pickled file is worth a word."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file.
+
+    Attributes:
+        path: where it lies.
+        what: what it is, for people.
+        known: how it is used; None when it is not.
+        note: what to expect of it, or to do with it; "" when there is nothing to say.
+    """
+
+    path: Path
+    what: str
+    known: Known | None = None
+    note: str = ""
+
+
+def usual_places() -> list[Path]:
+    """Where other programs keep models on this machine; those that exist."""
+    home = Path.home()
+    roots = [home, home / "Documents", Path("C:/") if sys.platform == "win32" else Path("/opt")]
+    places = [root / program for root in roots for program in PROGRAMS]
+    for data in _krita_data(home):
+        places += [data / "ai_diffusion" / "server", *_chosen_server(data / "ai_diffusion" / "settings.json")]
+    cache = Path(os.environ.get("HF_HOME") or home / ".cache" / "huggingface") / "hub"
+    places.append(Path(os.environ.get("HF_HUB_CACHE") or cache))
+    existing = dict.fromkeys(place for place in places if place.is_dir())
+    return [*existing, *(extra for place in existing for extra in _extra_paths(place) if extra.is_dir())]
+
+
+def scan(root: Path, places: Iterable[Path] | None = None, control: Control | None = None) -> Iterator[Found]:
+    """Look through folders and remember in the registry what can be used; what is no model is passed over.
+
+    Args:
+        root: the models' folder; files in it are passed over.
+        places: folders, by default the `usual_places`.
+        control: pauses and cancels.
+
+    Raises:
+        Cancelled: what was found so far stays known.
+        OSError: when the registry cannot be written.
+    """
+    seen = {os.path.realpath(root)}
+    for place in usual_places() if places is None else places:
+        for path in _files(place, seen):
+            if control:
+                control.check()
+            found = examine(root, path, control)
+            if found:
+                if found.known:
+                    registry.remember(root, [found.known])
+                yield found
+
+
+def examine(root: Path, path: Path, control: Control | None = None) -> Found | None:
+    """What a file is, and how it can be used; None when it is nothing that a person would look for here."""
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        return Found(path, "a pickled checkpoint", None, CONVERT)
+    try:
+        header, known = read_header(path), registry.look(path)
+        layer = classify(header)
+        if layer:
+            return _layer(root, path, layer, known, control)
+        kind = describe_file(header)
+    except (LayerDiffusionError, OSError) as error:
+        return Found(path, "not readable", None, str(error))
+    if kind in FAMILIES:
+        return Found(path, FAMILIES[kind], replace(known, family=kind, mode=BASE), suitability(path))
+    if kind == "a LoRA":
+        return Found(path, kind, replace(known, mode=LORA))
+    return Found(path, kind) if "checkpoint" in kind else None
+
+
+def _layer(root: Path, path: Path, layer: LayerFile, known: Known, control: Control | None) -> Found:
+    what = "a file of LayerDiffuse"
+    if len(layer.families) == len(layer.modes) == 1:
+        family, mode = layer.families[0], layer.modes[0]
+    else:
+        alike = [file for file in CATALOGUE if file.family in layer.families and file.mode in layer.modes]
+        known, entry = _by_sum(root, path, alike, known, control)
+        entry = entry or BY_NAME.get(path.name)
+        if entry not in alike:
+            return Found(path, what, None, "Which of those that are alike cannot be told; give it its usual name.")
+        family, mode = entry.family, entry.mode
+    return Found(path, f"{what}: {mode} for {FAMILIES[family]}", replace(known, family=family, mode=mode))
+
+
+def _by_sum(
+    root: Path, path: Path, candidates: Iterable[Entry], known: Known, control: Control | None
+) -> tuple[Known, Entry | None]:
+    """The file of the catalogue that has this file's SHA-256, which is computed when the size may be right."""
+    likely = [file for file in candidates if file.sha256 and file.size in (None, known.size)]
+    if not likely:
+        return known, None
+    known = replace(known, sha256=known_sha256(root, path, control))
+    return known, next((file for file in likely if known.sha256.startswith(file.sha256 or "-")), None)
+
+
+def _files(place: Path, seen: set[str]) -> Iterator[Path]:
+    """Model files in a folder and below, each once however many links lead to it."""
+    top = len(place.parts)
+    for parent, folders, names in os.walk(place, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen or len(Path(parent).parts) - top > DEPTH:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        pickled = PICKLE_SUFFIXES if Path(parent).name.lower() in PICKLED_FOLDERS else ()
+        for name in sorted(names):
+            path = Path(parent, name)
+            target = os.path.realpath(path)
+            if path.suffix.lower() in (".safetensors", *pickled) and target not in seen:
+                seen.add(target)
+                yield path
+
+
+def _krita_data(home: Path) -> list[Path]:
+    """Folders in which Krita's plugins keep their data."""
+    if sys.platform == "win32":
+        return [Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming") / "krita"]
+    if sys.platform == "darwin":
+        return [home / "Library" / "Application Support" / "krita"]
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return [data / "krita", home / ".var" / "app" / "org.kde.krita" / "data" / "krita"]
+
+
+def _chosen_server(settings: Path) -> list[Path]:
+    """The folder that was chosen for the server of krita-ai-diffusion."""
+    try:
+        chosen = json.loads(settings.read_text("utf-8")).get("server_path")
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [Path(chosen)] if isinstance(chosen, str) and chosen else []
+
+
+def _extra_paths(place: Path) -> list[Path]:
+    """The folders that ComfyUI was told to look into as well."""
+    try:
+        text = (place / "extra_model_paths.yaml").read_text("utf-8", "replace")
+    except OSError:
+        return []
+    found = re.findall(r"^\s*base_path:\s*[\"']?([^\"'#\n]+)", text, re.M)
+    return [(place / os.path.expanduser(path.strip())) for path in found]

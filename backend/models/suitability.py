@@ -1,0 +1,46 @@
+"""Notes on checkpoints with which LayerDiffuse is known to work badly: trained far from the base that it was made for.
+
+Told from what the file's maker wrote into it, else from its name: such checkpoints have the tensors of any other of
+their family. What is said of them are the reports of users: lllyasviel/LayerDiffuse issue 12 (Lightning),
+lllyasviel/sd-forge-layerdiffuse issue 145 (Illustrious, NoobAI).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from protocol.errors import LayerDiffusionError
+
+from .header import read_metadata
+
+SAYING = (
+    "modelspec.title", "modelspec.merged_from", "modelspec.architecture", "ss_base_model_version", "ss_sd_model_name",
+    "ss_output_name", "sd_merge_models",
+)
+"""Metadata in which the name of a checkpoint, or of what it was made from, stands; other keys hold texts and tags."""
+KINDS = (
+    (re.compile(r"lightning|turbo|hyper[-_ ]?(sd|xl)|(?<![a-z])(lcm|dmd2)(?![a-z])", re.I),
+     "Made for few steps (turbo or lightning): LayerDiffuse gives poor layers with it. Take the ordinary version of "
+     "the checkpoint, if need be with a LoRA for few steps."),
+    (re.compile(r"illustrious|noob[-_ ]?ai|noob[-_ ]?xl", re.I),
+     "Of the Illustrious or NoobAI family: with it LayerDiffuse often gives a tint and no transparency. It can work "
+     "when the prompt asks for a plain grey background."),
+)
+"""What a name says → what to expect."""
+
+
+def suitability(path: Path) -> str:
+    """A note for people on a base model file or folder, "" when nothing speaks against it."""
+    try:
+        metadata = read_metadata(path) if path.is_file() else {}
+    except LayerDiffusionError:
+        metadata = {}
+    return note(metadata, path.name)
+
+
+def note(metadata: Mapping[str, str], name: str) -> str:
+    """As `suitability`, for the metadata and the name of a file."""
+    said = " ".join([name, *(metadata.get(key, "") for key in SAYING)])
+    return " ".join(text for pattern, text in KINDS if pattern.search(said))

@@ -1,0 +1,180 @@
+"""`python -m backend models …`: list, install, verify, remove and find model files."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from .models import folder, installed
+from .models.bundles import BUNDLES, find
+from .models.catalogue import BASES, CATALOGUE, RELEASED, Entry
+
+BAD = 1
+SECONDS_A_LINE = 0.5
+"""Seconds between two updates of the progress on a terminal."""
+OFFERED = (*(file for file in CATALOGUE if file.repository == RELEASED), *BASES)
+"""The files that are listed; the others are conversions of these."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-commands of `models`."""
+    commands = parser.add_subparsers(required=True, metavar="command")
+    command = commands.add_parser("list", help="what can be installed, and what is there")
+    command.set_defaults(run=_list)
+    command = commands.add_parser("install", help="download bundles or files; goes on where it was interrupted")
+    command.set_defaults(run=_install)
+    command.add_argument("names", nargs="+", metavar="NAME", help="a bundle or a file, as list shows them")
+    command = commands.add_parser("verify", help="read installed files to their end and compare their SHA-256")
+    command.set_defaults(run=_verify)
+    command.add_argument("names", nargs="*", metavar="NAME", help="all that are there when none is given")
+    command.add_argument("--repair", action="store_true", help="download again what is damaged or missing of NAME")
+    command = commands.add_parser("remove", help="delete files; those of other programs are only forgotten")
+    command.set_defaults(run=_remove)
+    command.add_argument("names", nargs="+", metavar="NAME")
+    command = commands.add_parser("scan", help="find models of other programs and use them where they are")
+    command.set_defaults(run=_scan)
+    command.add_argument("folders", nargs="*", type=Path, metavar="FOLDER",
+                         help="the usual places of krita-ai-diffusion, ComfyUI, Forge, Automatic1111 and the "
+                              "Hugging Face cache when none is given")
+
+
+def _list(options: argparse.Namespace) -> int:
+    from .models.download import gigabytes
+    from .models.install import present, unfinished
+
+    root, begun = folder(), {file.name: size for file, size in unfinished(folder())}
+    there = {file.name: present(root, file) for bundle in BUNDLES for file in bundle.files}
+    there |= {file.name: present(root, file) for file in OFFERED if file.name not in there}
+    print(f"Models' folder: {root}\n\nBundles:")
+    for bundle in BUNDLES:
+        lacking = sum(file.size or 0 for file in bundle.files if not there[file.name])
+        complete = all(there[file.name] for file in bundle.files)
+        state = "installed" if complete else f"{gigabytes(lacking)} to download"
+        print(f"  {bundle.name:<18} {gigabytes(bundle.size):>9}  {state:<22} {bundle.purpose}")
+    print("\nFiles:")
+    for file in OFFERED:
+        path, size = there[file.name], gigabytes(file.size) if file.size else "small"
+        state = "" if not path else "installed" if path.is_relative_to(root) else f"used from {path.parent}"
+        if not path and file.name in begun:
+            state = f"{gigabytes(begun[file.name])} of it downloaded"
+        print(f"  {file.name:<48} {size:>9}  {file.family}  {file.purpose}{f' [{state}]' if state else ''}")
+        print(f"  {'':<48} {'':>9}  {file.repository}, {file.licence}")
+    print("\nModels to choose:")
+    for model in installed():
+        print(f"  {model.id:<40} {model.family:<5} {', '.join(operation.value for operation in model.operations)}")
+        if model.note:
+            print(f"  {'':<40} {'':<5} {model.note}")
+    return 0
+
+
+def _install(options: argparse.Namespace) -> int:
+    return _get(find(options.names))
+
+
+def _get(files: Sequence[Entry]) -> int:
+    from huggingface_hub import constants
+
+    from .models.download import gigabytes
+    from .models.install import install, missing
+
+    root, wanted = folder(), missing(folder(), files)
+    if not wanted:
+        print("Everything is there already.")
+        return 0
+    hub = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
+    print(f"{len(wanted)} files, {gigabytes(sum(f.size or 0 for f in wanted))}, from {hub} into {root}:")
+    for file in wanted:
+        print(f"  {file.name} ({file.licence})", flush=True)
+    progress = Progress(wanted)
+    try:
+        install(root, wanted, report=progress)
+    finally:
+        progress.end()
+    print("Done.")
+    return 0
+
+
+class Progress:
+    """Shows the bytes of several downloads as one line on a terminal, or as a line for each tenth elsewhere."""
+
+    def __init__(self, files: Sequence[Entry]) -> None:
+        self.total = {file.name: file.size or 0 for file in files}
+        self.done: dict[str, int] = {}
+        self.first: dict[str, int] = {}
+        self.began = self.shown = time.monotonic()
+        self.tenths = 0
+        self.terminal = sys.stdout.isatty()
+
+    def __call__(self, file: Entry, done: int, total: int | None) -> None:
+        """As `install` reports."""
+        self.total[file.name] = total or self.total[file.name]
+        self.first.setdefault(file.name, done)
+        self.done[file.name] = done
+        now, tenths = time.monotonic(), 10 * sum(self.done.values()) // (sum(self.total.values()) or 1)
+        if now - self.shown >= SECONDS_A_LINE if self.terminal else tenths > self.tenths:
+            self.shown, self.tenths = now, tenths
+            print(self.line(now - self.began), end="\r" if self.terminal else "\n", flush=True)
+
+    def line(self, seconds: float) -> str:
+        """Bytes, speed and time left after this many seconds."""
+        from .models.download import gigabytes
+
+        done, total = sum(self.done.values()), sum(self.total.values())
+        speed = (done - sum(self.first.values())) / max(seconds, 0.001)
+        left = f", {duration((total - done) / speed)} left" if speed else ""
+        return f"{gigabytes(done)} of {gigabytes(total)}, {speed / 1e6:.1f} MB/s{left}".ljust(70)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self.terminal:
+            print()
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``"40 s"``, ``"12 min"`` or ``"2.5 h"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .models.install import unfinished, verify
+
+    root, files = folder(), find(options.names) if options.names else (*CATALOGUE, *BASES)
+    damaged = {}
+    for file, path, wrong in verify(root, files):
+        print(f"{'ok' if not wrong else 'BAD':<4} {path}{f' {wrong}.' if wrong else ''}", flush=True)
+        if wrong:
+            damaged[file] = path
+    for file, size in unfinished(root):
+        print(f"half {file.name}: {size} bytes have come. Run models install {file.name} to get the rest.")
+    if options.repair:
+        return _get(find(options.names) if options.names else tuple(damaged))
+    if damaged:
+        print("Run models verify --repair to download the damaged files again.")
+    return BAD if damaged else 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from .models.download import gigabytes
+    from .models.install import remove
+
+    print(f"{gigabytes(remove(folder(), find(options.names)))} freed.")
+    return 0
+
+
+def _scan(options: argparse.Namespace) -> int:
+    from .models.scan import scan, usual_places
+
+    places = options.folders or usual_places()
+    print(f"Looking into: {', '.join(map(str, places)) or 'nothing, no other program is in its usual place'}")
+    used = 0
+    for found in scan(folder(), places):
+        used += found.known is not None
+        print(f"{'use' if found.known else 'no':<4} {found.path}: {found.what}. {found.note}".rstrip(), flush=True)
+    print(f"{used} files are used where they are.")
+    return 0

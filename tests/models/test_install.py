@@ -1,0 +1,243 @@
+"""Bundles are installed, checked, repaired and removed, by the functions and by the command line."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from backend import models_cli
+from backend.__main__ import main
+from backend.models import bundles, download, folder, registry
+from backend.models import install as module
+from backend.models.bundles import BUNDLES, Bundle, find
+from backend.models.catalogue import BASES, DECODER, ENCODER, Entry
+from backend.models.control import Cancelled, Control
+from backend.models.install import install, missing, place, present, remove, unfinished, verify
+from protocol.errors import ErrorCode, LayerDiffusionError
+from tests.engine import tiny
+
+from .hub import Fault, Hub, offer, serving
+
+REPOSITORY = "someone/layers"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small files of both families' transparent VAE; no two are alike."""
+    folder = tmp_path_factory.mktemp("layers")
+    tiny.write_transparency(folder / "vae_transparent_decoder.safetensors",
+                            folder / "vae_transparent_encoder.safetensors", 6)
+    tiny.write_transparency(folder / tiny.DECODER_FILE, folder / tiny.ENCODER_FILE, 7)
+    return folder
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serving() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(download, "FIRST_WAIT", 0.001)
+        yield hub
+
+
+@pytest.fixture
+def files(hub: Hub, made: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Entry, ...]:
+    """Four files of a catalogue, which is all that there is; they are the bundle ``all``."""
+    found = tuple(
+        Entry("sd15" if "sd15" in path.name else "sdxl", DECODER if "decoder" in path.name else ENCODER, path.name,
+              REPOSITORY, *offer(hub, REPOSITORY, path))
+        for path in sorted(made.iterdir())
+    )
+    for owner, names in ((module, ()), (bundles, ("BUNDLES",)), (models_cli, ("BUNDLES", "OFFERED"))):
+        monkeypatch.setattr(owner, "CATALOGUE", found)
+        monkeypatch.setattr(owner, "BASES", ())
+        for name in names:
+            monkeypatch.setattr(owner, name, found if name == "OFFERED" else (Bundle("all", "everything", found),))
+    return found
+
+
+@pytest.fixture
+def root() -> Path:
+    return folder()
+
+
+def test_the_bundles_hold_what_their_families_need():
+    known = {bundle.name: bundle for bundle in BUNDLES}
+    assert {file.mode for file in known["sdxl-layers"].files} == {
+        "transparent_attn", "fg2ble", "bg2ble", "fgble2bg", "bgble2fg", DECODER, ENCODER,
+    }
+    assert known["sdxl-layers"].size == 6_677_378_776 and known["sd15-layers"].size == 2_238_901_760
+    for name in ("sdxl", "sd15"):
+        assert {file.family for file in known[name].files} == {name}
+        assert set(known[f"{name}-layers"].files) < set(known[name].files)
+
+
+def test_names_of_bundles_and_files_give_each_file_once():
+    assert find(["sd15-layers", "layer_sd15_joint", "layer_sd15_joint.safetensors"]) == find(["sd15-layers"])
+    assert [file.name for file in find(["sd_xl_base_1.0"])] == ["sd_xl_base_1.0.safetensors"]
+    with pytest.raises(LayerDiffusionError) as error:
+        find(["sdxl", "../../etc/passwd"])
+    assert error.value.code == ErrorCode.UNKNOWN_MODEL and "sdxl-layers" in error.value.hint
+
+
+def test_the_checkpoints_of_the_sanity_checks_are_in_the_catalogue():
+    sums = {base.stem: base.sha256[:10] for base in BASES if base.sha256}
+    assert sums["juggernautXL_version6Rundiffusion"] == "1fe6c7ec54"
+    assert sums["animaPencilXL_v100"] == "7ed8da12d9" and sums["realisticVisionV51_v51VAE"] == "15012c538f"
+    assert all(base.licence and base.purpose and base.folder in ("checkpoints", "vae") for base in BASES)
+
+
+def test_everything_is_installed_and_then_nothing_is_missing(hub, files, root):
+    heard: dict[str, int] = {}
+    install(root, files, report=lambda file, done, total: heard.update({file.name: done}))
+    assert heard == {file.name: file.size for file in files}
+    assert missing(root, files) == [] and all(present(root, file) == place(root, file) for file in files)
+    install(root, files)
+    assert len(hub.ranges) == len(files)
+
+
+def test_no_more_than_two_files_come_at_once(hub, files, root):
+    gates = [threading.Event() for _ in files]
+    hub.faults.extend(Fault(cut=10, gate=gate) for gate in gates)
+    begun: set[str] = set()
+    two = threading.Event()
+
+    def report(file: Entry, done: int, total: int | None) -> None:
+        begun.add(file.name)
+        if len(begun) == 2:
+            two.set()
+
+    thread = threading.Thread(target=install, args=(root, files, None, report))
+    thread.start()
+    assert two.wait(60)
+    assert len(hub.ranges) <= 2 and {file for file, _ in unfinished(root)} <= set(files)
+    for gate in gates:
+        gate.set()
+    thread.join(60)
+    assert missing(root, files) == []
+
+
+def test_one_file_that_fails_does_not_keep_the_others_from_coming(hub, files, root):
+    lost = replace(files[1], name="lost.safetensors")
+    with pytest.raises(LayerDiffusionError, match=r"lost\.safetensors.* 404"):
+        install(root, [lost, *files])
+    assert missing(root, files) == []
+
+
+def test_all_together_must_have_room_before_a_byte_comes(hub, files, root, monkeypatch):
+    total = sum(file.size or 0 for file in files)
+    monkeypatch.setattr(download, "SPARE", 10**18)
+    with pytest.raises(LayerDiffusionError) as error:
+        install(root, files)
+    assert error.value.code == ErrorCode.DISK_FULL and download.gigabytes(total) in error.value.message
+    assert hub.ranges == [] and not place(root, files[0]).parent.exists()
+
+
+def test_cancelling_keeps_what_came_for_the_next_time(hub, files, root):
+    control = Control()
+    gate = threading.Event()
+    hub.faults.extend(Fault(cut=5000, gate=gate) for _ in range(2))
+
+    def report(file: Entry, done: int, total: int | None) -> None:
+        if done >= 5000:
+            control.cancel()
+            gate.set()
+
+    with pytest.raises(Cancelled):
+        install(root, files, control, report)
+    assert unfinished(root) and len(missing(root, files)) == len(files)
+    install(root, files)
+    assert missing(root, files) == [] and unfinished(root) == [] and any(hub.ranges)
+
+
+def flip(path: Path, keep_time: bool = False) -> None:
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    if keep_time:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_changed_file_is_not_taken_for_the_right_one(hub, files, root):
+    install(root, files)
+    flip(place(root, files[0]))
+    assert missing(root, files) == [files[0]]
+    install(root, files)
+    assert missing(root, files) == []
+
+
+def test_verify_sees_what_changed_behind_the_file_systems_back(hub, files, root):
+    install(root, files)
+    assert [wrong for _, _, wrong in verify(root, files)] == [""] * len(files)
+    flip(place(root, files[2]), keep_time=True)
+    assert missing(root, files) == []
+    assert [file for file, _, wrong in verify(root, files) if wrong] == [files[2]]
+    assert missing(root, files) == [files[2]]
+
+
+def test_a_file_elsewhere_counts_and_stays_when_removed(hub, files, root, made):
+    other = made / files[0].name
+    registry.remember(root, [replace(registry.look(other), family=files[0].family, mode=files[0].mode)])
+    install(root, files)
+    assert not place(root, files[0]).exists() and present(root, files[0]) == other
+    assert remove(root, files) == sum(file.size or 0 for file in files[1:])
+    assert other.exists() and missing(root, files) == list(files)
+
+
+def test_removing_deletes_unfinished_files_too(hub, files, root):
+    part = place(root, files[0]).with_name(files[0].name + download.PART)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half")
+    assert unfinished(root) == [(files[0], 4)] and remove(root, files) == 4 and not part.exists()
+
+
+def test_the_registry_survives_damage_and_forgets_what_changed(root, made, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    registry.remember(root, [replace(registry.look(path), sha256="ab", mode=DECODER)])
+    registry.remember(root, [replace(registry.look(path), family="sdxl")])
+    entry = registry.known(root)[str(path)]
+    assert (entry.sha256, entry.mode, entry.family) == ("ab", DECODER, "sdxl")
+    path.write_bytes(b"other content")
+    assert registry.known(root) == {}
+    (root / registry.NAME).write_text('[{"path": 3}]')
+    assert registry.known(root) == {}
+    (root / registry.NAME).write_text("{")
+    assert registry.known(root) == {}
+
+
+def test_the_command_line_installs_verifies_repairs_and_removes(hub, files, root, capsys):
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main(["models", *arguments])
+        return status, capsys.readouterr().out
+
+    assert "to download" in run("list")[1]
+    status, said = run("install", "all")
+    assert status == 0 and hub.address in said and "Done." in said
+    assert run("install", "all") == (0, "Everything is there already.\n")
+    assert "installed" in run("list")[1]
+    assert run("verify")[0] == 0
+    flip(place(root, files[0]), keep_time=True)
+    status, said = run("verify", files[0].stem)
+    assert status == 1 and "BAD" in said and "--repair" in said
+    assert run("verify", "--repair")[0] == 0 and run("verify")[0] == 0
+    hub.announcing.append(Fault(status=404))
+    place(root, files[1]).unlink()
+    assert main(["models", "install", "all"]) == 2
+    assert "404" in capsys.readouterr().err
+    assert run("remove", "all")[0] == 0 and missing(root, files) == list(files)
+
+
+def test_the_progress_says_bytes_speed_and_time_left():
+    file = Entry("sdxl", DECODER, "one", size=2_000_000_000)
+    progress = models_cli.Progress([file])
+    progress(file, 500_000_000, 2_000_000_000)
+    progress(file, 1_000_000_000, 2_000_000_000)
+    assert progress.line(10).strip() == "1.00 GB of 2.00 GB, 50.0 MB/s, 20 s left"
+    assert [models_cli.duration(seconds) for seconds in (40, 720, 9000)] == ["40 s", "12 min", "2.5 h"]

@@ -1,0 +1,144 @@
+"""Models of other programs are found by their content, used where they lie, and noted when they fit badly."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from backend.models import folder, integrity, registry
+from backend.models import scan as module
+from backend.models.catalogue import BASE, DECODER, ENCODER, Entry
+from backend.models.registry import LORA
+from backend.models.scan import Found, scan, usual_places
+from backend.models.suitability import note
+from tests.engine import tiny, tiny_sdxl
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree as ComfyUI has it, all files under names that say nothing."""
+    models = tmp_path_factory.mktemp("other") / "ComfyUI" / "models"
+    layers = tiny_sdxl.write_layers(models / "layer_model")
+    for name in ("transparent_attn", "fg2ble", "bg2ble", "fgble2bg"):
+        (layers / tiny_sdxl.LAYER_FILES[name]).rename(layers / f"a_{name}.safetensors")
+    tiny.write_checkpoint(models / "checkpoints" / "sd15" / "one.safetensors")
+    tiny_sdxl.write_checkpoint(models / "checkpoints" / "two_lightning.safetensors", torch.float16)
+    (models / "checkpoints" / "old.ckpt").write_bytes(b"PK\x03\x04")
+    (models / "loras").mkdir()
+    save_file({"lora_unet_x.lora_up.weight": torch.zeros(2, 2)}, models / "loras" / "ink.safetensors")
+    save_file({"something": torch.zeros(2)}, models / "other.safetensors")
+    (models / "half.safetensors").write_bytes(b"\x10")
+    (models / "checkpoints" / "again").symlink_to(models / "checkpoints")
+    return models.parents[1]
+
+
+def by_name(root: Path, *places: Path) -> dict[str, Found]:
+    return {found.path.name: found for found in scan(root, places)}
+
+
+def test_files_are_what_their_tensors_say(made):
+    found = by_name(folder(), made)
+    used = {name: (one.known.family, one.known.mode) for name, one in found.items() if one.known}
+    assert used == {
+        "one.safetensors": ("sd15", BASE), "two_lightning.safetensors": ("sdxl", BASE), "ink.safetensors": ("", LORA),
+        "a_transparent_attn.safetensors": ("sdxl", "transparent_attn"), "a_fgble2bg.safetensors": ("sdxl", "fgble2bg"),
+        "layer_xl_transparent_conv.safetensors": ("sdxl", "transparent_conv"),
+        "layer_xl_bgble2fg.safetensors": ("sdxl", "bgble2fg"),
+        "vae_transparent_decoder.safetensors": ("sdxl", DECODER),
+        "vae_transparent_encoder.safetensors": ("sdxl", ENCODER),
+    }
+    assert "usual name" in found["a_fg2ble.safetensors"].note and "usual name" in found["a_bg2ble.safetensors"].note
+    assert found["old.ckpt"].what == "a pickled checkpoint" and "safetensors" in found["old.ckpt"].note
+    assert found["half.safetensors"].what == "not readable" and "other.safetensors" not in found
+    assert "few steps" in found["two_lightning.safetensors"].note and found["one.safetensors"].note == ""
+    assert set(registry.known(folder())) == {str(one.path) for one in found.values() if one.known}
+
+
+def test_files_that_are_alike_are_told_by_their_sum(made, monkeypatch):
+    layers = made / "ComfyUI" / "models" / "layer_model"
+    catalogue = tuple(
+        Entry("sdxl", mode, f"layer_xl_{mode}.safetensors", size=(layers / f"a_{mode}.safetensors").stat().st_size,
+              sha256=integrity.sha256_of(layers / f"a_{mode}.safetensors"))
+        for mode in ("fg2ble", "bg2ble")
+    )
+    monkeypatch.setattr(module, "CATALOGUE", catalogue)
+    found = by_name(folder(), layers)
+    for mode in ("fg2ble", "bg2ble"):
+        known = found[f"a_{mode}.safetensors"].known
+        assert known and (known.family, known.mode) == ("sdxl", mode)
+
+
+def test_each_file_is_found_once_and_those_of_the_models_folder_not(made):
+    everywhere = [*scan(folder(), [made, made / "ComfyUI", made / "ComfyUI" / "models" / "loras"])]
+    assert len({one.path for one in everywhere}) == len(everywhere)
+    assert [*scan(made / "ComfyUI" / "models", [made])] == []
+
+
+def test_a_file_that_changed_is_no_longer_used(made, tmp_path):
+    mine = tmp_path / "mine" / "ink.safetensors"
+    mine.parent.mkdir()
+    shutil.copy(made / "ComfyUI" / "models" / "loras" / "ink.safetensors", mine)
+    assert [one.known.mode for one in scan(folder(), [mine.parent]) if one.known] == [LORA]
+    assert [entry.path for entry in registry.elsewhere(folder(), LORA)] == [str(mine)]
+    mine.write_bytes(b"gone")
+    assert registry.elsewhere(folder(), LORA) == []
+
+
+def test_the_usual_places_are_those_of_the_four_programs_and_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("HF_HOME", raising=False)
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    home = Path.home()
+    chosen, extra = tmp_path / "chosen server", tmp_path / "shared models"
+    krita = home / ".local/share/krita/ai_diffusion"
+    places = [home / "ComfyUI", home / "stable-diffusion-webui", home / "Documents/stable-diffusion-webui-forge",
+              krita / "server", chosen, home / ".cache/huggingface/hub", extra]
+    for place in places:
+        place.mkdir(parents=True)
+    (krita / "settings.json").write_text(json.dumps({"server_path": str(chosen)}))
+    (home / "ComfyUI" / "extra_model_paths.yaml").write_text(f"a111:\n    base_path: {extra}\n    #base_path: /no\n")
+    found = [place for place in usual_places() if home in place.parents or tmp_path in place.parents]
+    assert set(found) == set(places) and found[-1] == extra
+    (krita / "settings.json").write_text("[]")
+    assert chosen not in usual_places()
+
+
+def test_a_file_in_the_hubs_cache_is_found_behind_its_link(made, tmp_path):
+    blob = tmp_path / "hub" / "models--someone--layers" / "blobs" / "0123"
+    link = tmp_path / "hub" / "models--someone--layers" / "snapshots" / "main" / "vae_transparent_decoder.safetensors"
+    for path in (blob, link):
+        path.parent.mkdir(parents=True)
+    shutil.copy(made / "ComfyUI" / "models" / "layer_model" / link.name, blob)
+    link.symlink_to(blob)
+    found = [one.known for one in scan(folder(), [tmp_path / "hub"]) if one.known]
+    assert [(known.path, known.mode) for known in found] == [(str(link), DECODER)]
+
+
+@pytest.mark.parametrize(("metadata", "name", "words"), [
+    ({}, "juggernautXL_version6Rundiffusion.safetensors", ""),
+    ({}, "dreamshaperXL_v21TurboDPMSDE.safetensors", "few steps"),
+    ({}, "realvis_LCM.safetensors", "few steps"),
+    ({}, "calcmodel.safetensors", ""),
+    ({"modelspec.title": "Hyper-SD merge"}, "mine.safetensors", "few steps"),
+    ({"ss_base_model_version": "illustrious_v1"}, "mine.safetensors", "grey background"),
+    ({"sd_merge_models": '{"0": {"name": "NoobAI-XL-v1.1"}}'}, "mine.safetensors", "grey background"),
+    ({"ss_tag_frequency": '{"lightning": 3}', "modelspec.description": "not a turbo"}, "storm.safetensors", ""),
+])
+def test_notes_follow_what_the_maker_wrote_else_the_name(metadata, name, words):
+    assert words in note(metadata, name) and bool(note(metadata, name)) == bool(words)
+
+
+def test_the_registry_is_read_back_as_it_was_written(made):
+    by_name(folder(), made)
+    entry = registry.elsewhere(folder(), LORA)[0]
+    registry.forget(folder(), [entry.path])
+    assert registry.elsewhere(folder(), LORA) == []
+    registry.remember(folder(), [replace(entry, sha256="00")])
+    assert registry.elsewhere(folder(), LORA) == [replace(entry, sha256="00")]
