@@ -187,15 +187,21 @@ class _Bands:
         """Scale and shift ``[B, C, 1, 1]`` float32 that make up a group normalisation of the whole tensor."""
         spans = list(_spans(x.shape[-2], x[:, :, 0].numel()))
         bands = (x[..., first:last, :].to(self.place).float() for first, last in spans)
-        each = torch.stack([torch.stack(torch.var_mean(band, (2, 3), correction=0)) for band in bands], -1)
+        variances, means = (torch.stack(one, -1) for one in zip(*map(_variance, bands), strict=True))
         rows = torch.tensor([float(last - first) for first, last in spans], device=self.place)
-        of_channels = _joined(each[0], each[1], rows / x.shape[-2])
+        of_channels = _joined(variances, means, rows / x.shape[-2])
         variance, mean = _joined(*(y.unflatten(1, (norm.num_groups, -1)) for y in of_channels))
         channels = x.shape[1] // norm.num_groups
         deviation, mean = (y.repeat_interleave(channels, 1) for y in ((variance + norm.eps).sqrt(), mean))
         scale = norm.weight.float() / deviation
         shift = norm.bias.float() - mean * scale
         return scale[..., None, None], shift[..., None, None]
+
+
+def _variance(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Variance and mean ``[B, C]`` of each channel. On a CPU a tenth of the time of ``torch.var_mean``."""
+    mean = x.mean((2, 3))
+    return (x - mean[..., None, None]).square_().mean((2, 3)), mean
 
 
 def _joined(variances: Tensor, means: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
