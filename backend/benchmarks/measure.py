@@ -58,7 +58,7 @@ def compare(comparison: Comparison, place: torch.device, repeats: int) -> Outcom
 
 
 def seconds(way: Way, place: torch.device) -> float:
-    """Time of one run: by the clock on a card, of all threads together on a CPU, whose other work then does not count."""
+    """Time of one run: by the clock on a card; on a CPU that of all threads, so that its other work does not count."""
     clock = time.process_time if place.type == "cpu" else time.perf_counter
     _wait(place)
     start = clock()

@@ -130,7 +130,7 @@ def _place(picture: Picture, working: Working, mode: Resize) -> Picture:
 def _place_rgba(rgba: NDArray[np.uint8], working: Working, mode: Resize) -> NDArray[np.uint8]:
     if rgba.shape[:2] == (working.height, working.width) and working.box == (0, 0, working.width, working.height):
         return rgba
-    pixels = rgba.astype(np.float32) / 255
+    pixels = np.asarray(rgba / np.float32(255), np.float32)
     pixels[..., :3] *= pixels[..., 3:]
     placed = _place(pixels, working, mode).clip(0, 1)
     placed[..., :3] /= np.maximum(placed[..., 3:], 1 / 255)
