@@ -8,17 +8,24 @@ import re
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
+from installer import builds, environment, hardware
+from installer.krita import find
+from installer.plugin import status
 from protocol.errors import LayerDiffusionError
 
 from . import models
 from .client import ROOT, Client, running_backend
 
-SETUP = "Run `python3 -m installer setup` in the project's folder."
+SETUP = "Run `python3 -m installer install` in the project's folder."
+AUTO = "Run `python3 -m installer install --torch auto` in the project's folder."
 PLUGIN = "Run `python3 -m installer plugin` in the project's folder, then start Krita again."
+HALF = ("*.part", "*.incomplete")
+"""Names of files that are still being downloaded, by this program and by the hub's own client."""
 
 
 class Level(StrEnum):
@@ -39,12 +46,17 @@ class Finding:
     advice: str = ""
 
 
-def examine() -> Iterator[Finding]:
-    """Look at versions, device, models, connection and Krita, one after the other."""
+def examine(port: int = 0) -> Iterator[Finding]:
+    """Look at Python, versions, device, models, connection and Krita, one after the other.
+
+    `port` is where the backend is tried; 0 takes any free one.
+    """
+    yield python()
     yield from versions()
     yield from device()
     yield from installed_models()
-    yield connection()
+    yield from half_downloaded()
+    yield connection(port)
     yield from krita()
 
 
@@ -59,9 +71,22 @@ def show(findings: Iterator[Finding]) -> int:
     return int(bad)
 
 
+def python() -> Finding:
+    """Is this the Python of the environment that the installer made, and did the installer finish?"""
+    text = f"{platform.python_version()} ({sys.executable})"
+    theirs = environment.folder()
+    if not environment.python().exists():
+        return Finding(Level.GOOD, "python", text)
+    if not environment.ready():
+        return Finding(Level.BAD, "python", f"the installation in {theirs} did not finish or is out of date", SETUP)
+    if Path(sys.prefix).resolve() != theirs.resolve():
+        advice = f"Run `{environment.python()} -m backend doctor`: that is the Python that Krita starts."
+        return Finding(Level.NOTE, "python", f"{text} is not the one that was installed", advice)
+    return Finding(Level.GOOD, "python", text)
+
+
 def versions() -> Iterator[Finding]:
-    """Python, and each package of pyproject.toml against what it asks for."""
-    yield Finding(Level.GOOD, "python", f"{platform.python_version()} ({sys.executable})")
+    """Each package of pyproject.toml against what it asks for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     for requirement in project["dependencies"]:
         name, wanted = _split(requirement)
@@ -84,7 +109,7 @@ def _split(requirement: str) -> tuple[str, str]:
 
 
 def device() -> Iterator[Finding]:
-    """Where the networks will run."""
+    """Where the networks will run, and whether that is the best that this computer has."""
     try:
         import torch
 
@@ -100,6 +125,46 @@ def device() -> Iterator[Finding]:
     else:
         name = torch.cuda.get_device_name() if place.type == "cuda" else platform.processor()
         yield Finding(Level.GOOD, "device", f"{place.type}: {name}")
+    kind = "CUDA" if torch.version.cuda else "ROCm" if torch.version.hip else "XPU" if torch.version.xpu else ""
+    yield from graphics(hardware.detect(), kind, torch.cuda.get_arch_list(), place.type != "cpu")
+
+
+def graphics(machine: hardware.Machine, kind: str, codes: Sequence[str], used: bool) -> Iterator[Finding]:
+    """Each graphics card against its driver and the build of torch.
+
+    Args:
+        kind: what torch is built for: "CUDA", "ROCm", "XPU", or "" for the processor only.
+        codes: the NVIDIA cards that it holds code for, as torch names them ("sm_90").
+        used: whether torch reaches a graphics card.
+    """
+    kinds = {hardware.Vendor.NVIDIA: "CUDA", hardware.Vendor.AMD: "ROCm", hardware.Vendor.INTEL: "XPU"}
+    for gpu in machine.gpus:
+        choice = builds.choose(hardware.Machine(machine.system, machine.processor, (gpu,)))
+        if choice.build.name in ("cpu", builds.PLAIN):
+            yield Finding(Level.NOTE, "graphics", choice.reason, choice.advice)
+        elif kind != kinds[gpu.vendor]:
+            text = f"{gpu.name} could be used, but torch is built for {kind or 'the processor only'}"
+            yield Finding(Level.BAD, "graphics", text, AUTO)
+        elif kind == "CUDA" and gpu.capability and not _has_code(gpu.capability, codes):
+            yield Finding(Level.BAD, "graphics", f"{gpu.name}: this build of torch has no code for it", AUTO)
+        elif not used:
+            advice = "Restart the computer after a change of driver; if that does not help, install the driver again."
+            yield Finding(Level.BAD, "graphics", f"{gpu.name}: torch does not reach it", advice)
+        else:
+            yield Finding(Level.GOOD, "graphics", choice.reason)
+
+
+def _has_code(capability: tuple[int, int], codes: Sequence[str]) -> bool:
+    """Code for a card runs on later ones of the same major number; compute_… code is compiled for any later one."""
+    for code in codes:
+        name, _, number = code.partition("_")
+        numbers = re.match(r"(\d+)(\d)", number)
+        if numbers is None:
+            continue
+        made_for = int(numbers[1]), int(numbers[2])
+        if made_for <= capability and (name == "compute" or made_for[0] == capability[0]):
+            return True
+    return False
 
 
 def installed_models() -> Iterator[Finding]:
@@ -130,11 +195,19 @@ def installed_models() -> Iterator[Finding]:
             yield Finding(Level.BAD, "checkpoint", f"{path.name}: {error.message}", error.hint)
 
 
-def connection() -> Finding:
-    """Start a backend on a free port and greet it as Krita would."""
+def half_downloaded() -> Iterator[Finding]:
+    """Files whose download stopped in the middle."""
+    for path in sorted(path for name in HALF for path in models.folder().rglob(name)):
+        text = f"{path.name} is only a part: its download has not finished"
+        advice = f"Install it again, which goes on where it stopped; or remove {path}."
+        yield Finding(Level.NOTE, "download", text, advice)
+
+
+def connection(port: int = 0) -> Finding:
+    """Start a backend on this port, 0 for any free one, and greet it as Krita would."""
     start = time.perf_counter()
     try:
-        with running_backend() as address, Client(address):
+        with running_backend(["--port", str(port)]) as address, Client(address):
             seconds = time.perf_counter() - start
             text = f"{address.host}:{address.port} answered {seconds:.1f} s after its start"
             return Finding(Level.GOOD, "websocket", text)
@@ -143,14 +216,14 @@ def connection() -> Finding:
 
 
 def krita() -> Iterator[Finding]:
-    """Is Krita here, and does it have the plugin, switched on and pointing at a backend that exists?"""
-    from installer.krita import find, status
-
-    profile = find()
-    if profile is None:
+    """Which Kritas are here, and do they have the plugin, switched on and pointing at a backend that exists?"""
+    profiles = find()
+    if not profiles:
         advice = f"Install Krita 5.1 or newer from krita.org or your distribution. {PLUGIN}"
         yield Finding(Level.NOTE, "krita", "was not found on this machine", advice)
         return
-    yield Finding(Level.GOOD, "krita", f"keeps its plugins in {profile.plugins}")
-    for good, text in status(profile):
-        yield Finding(Level.GOOD if good else Level.BAD, "plugin", text, "" if good else PLUGIN)
+    for profile in profiles:
+        text = f"{profile.kind} keeps its plugins in {profile.plugins}"
+        yield Finding(Level.NOTE if profile.note else Level.GOOD, "krita", text, profile.note)
+        for good, text in status(profile):
+            yield Finding(Level.GOOD if good else Level.BAD, "plugin", text, "" if good else PLUGIN)

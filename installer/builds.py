@@ -29,12 +29,14 @@ class Build:
         title: for people.
         download: bytes that torch and everything else together have to be fetched; an estimate on the high side.
         space: bytes that it takes when unpacked, what the packing needs meanwhile included; the same.
+        own_packages: whether it needs packages that only its own index has.
     """
 
     name: str
     title: str
     download: int
     space: int
+    own_packages: bool = False
 
 
 BUILDS = {
@@ -43,8 +45,8 @@ BUILDS = {
         Build("cpu", "processor only", GIB // 2, 2 * GIB),
         Build("cu130", "NVIDIA, CUDA 13.0", 3 * GIB, 9 * GIB),
         Build("cu126", "NVIDIA, CUDA 12.6", 3 * GIB, 9 * GIB),
-        Build("rocm7.2", "AMD, ROCm 7.2", 6 * GIB, 20 * GIB),
-        Build("xpu", "Intel Arc", 3 * GIB, 9 * GIB),
+        Build("rocm7.2", "AMD, ROCm 7.2", 6 * GIB, 20 * GIB, own_packages=True),
+        Build("xpu", "Intel Arc", 3 * GIB, 9 * GIB, own_packages=True),
         # With Metal on a Mac, for the processor on Windows, with CUDA on Linux.
         Build(PLAIN, "as the package index has it", *((3 * GIB, 9 * GIB) if LINUX else (GIB // 2, 2 * GIB))),
     )

@@ -118,50 +118,55 @@ def ready(wish: Wish = DEFAULT, tests: bool = False) -> bool:
 def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) -> Path:
     """Make the environment, or what is missing of it; return its Python.
 
-    Quick when everything is there. An environment whose making was interrupted, whose Python has gone or whose packages
-    have changed is repaired; for another build of torch it is made anew. `wish.torch` is the name of a build, not
-    "auto". `pip` is there for the tests. Raises `InstallerError`.
+    Quick when everything is there. When pins have changed, the packages are; an environment whose making was
+    interrupted, whose Python has gone or that has another build of torch is made anew. `wish.torch` is the name of a
+    build, not "auto". `pip` is there for the tests. Raises `InstallerError`.
     """
     if ready(wish, tests):
         return python()
     needed, for_tests = requirements()
     parts = {"run": _digest(needed), **({"test": _digest(for_tests)} if tests else {})}
     present = _marker()
-    if wish.torch not in (None, present.get("torch")) or not _works():
+    # Packages that an interrupted pip left can pass for whole ones; only an empty environment is sure to be right.
+    if "run" not in present or wish.torch not in (None, present.get("torch")) or not _works():
         present = {}
         _create()
     missing = [name for name, digest in parts.items() if present.get(name) != digest]
+    kept = {name: digest for name, digest in present.items() if name not in missing}
     # Until all of them are there, the environment counts as incomplete.
-    (folder() / MARKER).unlink(missing_ok=True)
+    _mark(kept if "run" in kept else {})
     pip = pip or Pip(python(), log(), wish.wheels)
     name = wish.torch or present.get("torch") or builds.choose(hardware.detect()).build.name
     if "run" in missing:
         check_space(builds.BUILDS[name])
         # Alone and first, so that no other package can choose another build of it.
-        _install_torch(pip, needed, builds.BUILDS[name])
-        pip.install(needed)
+        index = _install_torch(pip, needed, builds.BUILDS[name])
+        pip.install(needed, index)
         _check_import()
     if "test" in missing:
         pip.install(for_tests)
-    kept = {part: digest for part, digest in present.items() if part not in missing}
-    write(folder() / MARKER, json.dumps({**kept, **parts, "torch": name}))
+    _mark({**kept, **parts, "torch": name})
     return python()
 
 
-def _install_torch(pip: Pip, needed: Sequence[str], build: builds.Build) -> None:
-    """The pinned release in this build; as the package index has it when the build's own index does not answer."""
+def _install_torch(pip: Pip, needed: Sequence[str], build: builds.Build) -> str | None:
+    """The pinned release in this build; as the package index has it when the build's own index does not answer.
+
+    Returns the index to ask for what it needs, None for the usual one.
+    """
     pin = next(requirement for requirement in needed if requirement.startswith("torch=="))
     if build.name != builds.PLAIN:
         try:
-            pip.install([f"{pin}+{build.name}"], builds.index(build))
-            return
+            pip.install(["--no-deps", f"{pin}+{build.name}"], builds.index(build))
+            return builds.index(build) if build.own_packages else None
         except PipError as error:
             # Once something has arrived, the index is there and the trouble is another one.
             if error.began or error.cause not in (Cause.NETWORK, Cause.MISSING, Cause.PROXY, Cause.BUSY, Cause.CUT):
                 raise
         print(f"The build {build.name} of torch is not to be had here; {pin} is taken as the index has it.", flush=True)
         check_space(builds.BUILDS[builds.PLAIN])
-    pip.install([pin])
+    pip.install(["--no-deps", pin])
+    return None
 
 
 def _check_import() -> None:
@@ -194,6 +199,13 @@ def _marker() -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return marker if isinstance(marker, dict) else {}
+
+
+def _mark(parts: dict[str, str]) -> None:
+    if parts:
+        write(folder() / MARKER, json.dumps(parts))
+    else:
+        (folder() / MARKER).unlink(missing_ok=True)
 
 
 def torch_build() -> str | None:

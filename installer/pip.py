@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from .errors import InstallerError
 
+KILLED = -9
+"""Exit status of what the system ended, as POSIX systems do when the memory is used up."""
 AGAIN = "then run the same command again; what has been fetched is not fetched twice."
 
 
@@ -122,8 +123,7 @@ def arrived(said: str) -> int:
 def explain(said: str, log: Path, status: int = 1) -> PipError:
     """Turn what pip said, and its exit status, into one cause and one next step."""
     cause = next(cause for cause in Cause if re.search(cause.value, said))
-    if status == -signal.SIGKILL:
-        # Nobody but the system does that, when the memory is used up.
+    if status == KILLED:
         cause = Cause.MEMORY
     if cause in ADVICE:
         message, hint = ADVICE[cause]

@@ -3,134 +3,167 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import venv
 
 import pytest
 
 from installer import environment
+from installer.environment import Wish
 from installer.errors import InstallerError
+from installer.pip import Cause, PipError
 
+from .conftest import FakePip
 
-class Pip:
-    """Stands in for pip: remembers what it was asked to install, and fails when told to."""
-
-    def __init__(self, fail_at: int | None = None) -> None:
-        self.installed: list[list[str]] = []
-        self._fail_at = fail_at
-
-    def __call__(self, command) -> None:
-        if len(self.installed) == self._fail_at:
-            raise InstallerError("The network is gone.", "Try again.")
-        assert command[1:4] == ["-m", "pip", "install"]
-        self.installed.append(list(command[4:]))
-
-
-@pytest.fixture
-def made(monkeypatch):
-    """Environments are made without pip, and taken for whole ones; returns how often one was made."""
-    count = []
-
-    def create(folder, clear, with_pip):
-        assert clear and with_pip
-        count.append(folder)
-        environment.python().parent.mkdir(parents=True, exist_ok=True)
-        if not environment.python().exists():
-            environment.python().symlink_to(sys.executable)
-
-    monkeypatch.setattr(venv, "create", create)
-    return count
+CPU = Wish(torch="cpu")
 
 
 def test_torch_comes_first_and_alone(made):
-    pip = Pip()
-    environment.ensure(run=pip)
-    assert pip.installed[0] == ["torch==2.13.0"]
+    pip = FakePip()
+    environment.ensure(Wish(torch="cu126"), pip=pip)
+    assert pip.installed[0] == ["--no-deps", "torch==2.13.0+cu126"]
     assert {"torch==2.13.0", "diffusers==0.42.1", "transformers==5.23.0"} < set(pip.installed[1])
-    assert len(pip.installed) == 2
+    assert [bool(index and index.endswith("/cu126")) for index in pip.indexes] == [True, False]
+
+
+def test_builds_with_packages_of_their_own_get_them_from_their_index(made):
+    pip = FakePip()
+    environment.ensure(Wish(torch="xpu"), pip=pip)
+    assert pip.indexes[0] == pip.indexes[1] and pip.indexes[0].endswith("/xpu")
+
+
+@pytest.mark.parametrize("cause", [Cause.NETWORK, Cause.MISSING])
+def test_plain_release_when_the_build_is_not_to_be_had(made, cause):
+    pip = FakePip(fail_at=0, cause=cause)
+    environment.ensure(CPU, pip=pip)
+    assert pip.installed[0] == ["--no-deps", "torch==2.13.0"] and pip.indexes == [None, None]
+    assert environment.torch_build() == "cpu"
+    again = FakePip()
+    environment.ensure(CPU, pip=again)
+    assert again.installed == []
+
+
+@pytest.mark.parametrize(("cause", "began"), [(Cause.DISK, False), (Cause.CUT, True)])
+def test_other_troubles_with_a_build_are_not_hidden(made, cause, began):
+    with pytest.raises(PipError) as caught:
+        environment.ensure(CPU, pip=FakePip(fail_at=0, cause=cause, began=began))
+    assert caught.value.cause is cause
+
+
+def test_another_build_is_made_from_nothing(made):
+    environment.ensure(CPU, pip=FakePip())
+    pip = FakePip()
+    environment.ensure(Wish(torch="cu130"), pip=pip)
+    assert len(made) == 2 and pip.installed[0] == ["--no-deps", "torch==2.13.0+cu130"]
+    assert environment.ready() and environment.ready(Wish(torch="cu130")) and not environment.ready(CPU)
+
+
+def test_packages_that_do_not_load_are_said(monkeypatch):
+    environment.python().parent.mkdir(parents=True)
+    environment.python().symlink_to(sys.executable)
+    monkeypatch.setattr(environment, "CHECK", "import torch_that_is_missing")
+    with pytest.raises(InstallerError, match="No module named 'torch_that_is_missing'"):
+        environment._check_import()
 
 
 def test_second_run_installs_nothing(made):
-    environment.ensure(run=Pip())
-    again = Pip()
-    assert environment.ensure(run=again) == environment.python()
+    environment.ensure(pip=FakePip())
+    again = FakePip()
+    assert environment.ensure(pip=again) == environment.python()
     assert again.installed == [] and len(made) == 1
 
 
 def test_tests_add_only_what_they_need(made):
-    environment.ensure(run=Pip())
-    pip = Pip()
-    environment.ensure(tests=True, run=pip)
+    environment.ensure(pip=FakePip())
+    pip = FakePip()
+    environment.ensure(tests=True, pip=pip)
     assert pip.installed == [environment.requirements()[1]]
-    after = Pip()
-    environment.ensure(run=after)
-    environment.ensure(tests=True, run=after)
+    after = FakePip()
+    environment.ensure(pip=after)
+    environment.ensure(tests=True, pip=after)
     assert after.installed == []
 
 
 @pytest.mark.parametrize("step", [0, 1])
 def test_interrupted_installation_is_finished_by_the_next_run(made, step):
     with pytest.raises(InstallerError):
-        environment.ensure(run=Pip(fail_at=step))
-    pip = Pip()
-    environment.ensure(run=pip)
-    assert len(pip.installed) == 2 and len(made) == 1
+        environment.ensure(pip=FakePip(fail_at=step))
+    pip = FakePip()
+    environment.ensure(pip=pip)
+    assert len(pip.installed) == 2 and len(made) == 2
 
 
 def test_failed_tests_extra_leaves_no_claim_of_completeness(made):
-    environment.ensure(run=Pip())
+    environment.ensure(pip=FakePip())
     with pytest.raises(InstallerError):
-        environment.ensure(tests=True, run=Pip(fail_at=0))
-    pip = Pip()
-    environment.ensure(tests=True, run=pip)
-    assert environment.requirements()[1] in pip.installed
+        environment.ensure(tests=True, pip=FakePip(fail_at=0))
+    pip = FakePip()
+    environment.ensure(tests=True, pip=pip)
+    assert pip.installed == [environment.requirements()[1]] and len(made) == 1
 
 
 def test_changed_pins_are_installed(made, monkeypatch):
-    environment.ensure(run=Pip())
+    environment.ensure(pip=FakePip())
     needed, for_tests = environment.requirements()
     monkeypatch.setattr(environment, "requirements", lambda: ([*needed, "another==1"], for_tests))
-    pip = Pip()
-    environment.ensure(run=pip)
+    pip = FakePip()
+    environment.ensure(pip=pip)
     assert "another==1" in pip.installed[1]
 
 
 def test_environment_whose_python_is_gone_is_made_anew(made):
-    environment.ensure(run=Pip())
+    environment.ensure(pip=FakePip())
     environment.python().unlink()
-    pip = Pip()
-    environment.ensure(run=pip)
+    pip = FakePip()
+    environment.ensure(pip=pip)
     assert len(made) == 2 and len(pip.installed) == 2
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"'])
 def test_damaged_marker_counts_as_none(made, text):
-    environment.ensure(run=Pip())
+    environment.ensure(pip=FakePip())
     (environment.folder() / environment.MARKER).write_text(text)
-    pip = Pip()
-    environment.ensure(run=pip)
+    pip = FakePip()
+    environment.ensure(pip=pip)
     assert len(pip.installed) == 2
-    assert set(json.loads((environment.folder() / environment.MARKER).read_text())) == {"run"}
+    assert set(json.loads((environment.folder() / environment.MARKER).read_text())) == {"run", "torch"}
 
 
 def test_python_without_venv_says_what_to_install(monkeypatch):
     monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InstallerError, match="python3-venv"):
-        environment.ensure(run=Pip())
+        environment.ensure(pip=FakePip())
 
 
 def test_too_little_space_is_said_before_anything_is_fetched(made, monkeypatch):
     monkeypatch.setattr(environment.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10**8}))
-    pip = Pip()
-    with pytest.raises(InstallerError, match="0.1 GB free"):
-        environment.ensure(run=pip)
+    pip = FakePip()
+    with pytest.raises(InstallerError, match="100 MB free"):
+        environment.ensure(pip=pip)
     assert pip.installed == []
 
 
 def test_home_that_is_a_file_is_explained(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LAYER_DIFFUSION_HOME", str(tmp_path / "file" / "home"))
-    with pytest.raises(InstallerError, match="LAYER_DIFFUSION_HOME"):
-        environment.ensure(run=Pip())
+    with pytest.raises(InstallerError, match="--home"):
+        environment.ensure(pip=FakePip())
+
+
+def test_folder_of_somebody_else_is_left_alone():
+    (environment.folder() / "photos").mkdir(parents=True)
+    with pytest.raises(InstallerError, match="not made by this program"):
+        environment.ensure(pip=FakePip())
+    assert (environment.folder() / "photos").is_dir()
+
+
+def test_chosen_home_is_found_again(tmp_path, monkeypatch):
+    monkeypatch.delenv("LAYER_DIFFUSION_HOME")
+    assert environment.home() == environment.default_home()
+    environment.choose_home(tmp_path / "big disk")
+    monkeypatch.delenv("LAYER_DIFFUSION_HOME")
+    assert environment.home() == tmp_path / "big disk"
+    environment.choose_home(environment.default_home())
+    monkeypatch.delenv("LAYER_DIFFUSION_HOME")
+    assert environment.home() == environment.default_home() and not any(environment.home().iterdir())
 
 
 @pytest.mark.parametrize(("platform", "place"), [("linux", ".local/share"), ("darwin", "Library/Application Support")])

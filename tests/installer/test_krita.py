@@ -1,113 +1,144 @@
-from __future__ import annotations
+"""The registry of Kritas, on made-up trees of each system."""
 
-import json
-import shutil
-import sys
+from __future__ import annotations
 
 import pytest
 
-from installer import krita, plugin
-
-OTHER = "[MainWindow]\nState=AAAA\\x00=\n\n[python]\nenable_tenbrushes=true\n\n[tool_crop]\naddDecoration=0\n"
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("", "[python]\nenable_layer_diffusion=true\n"),
-        ("[a]\nb=1\n", "[a]\nb=1\n\n[python]\nenable_layer_diffusion=true\n"),
-        ("[a]\nb=1", "[a]\nb=1\n\n[python]\nenable_layer_diffusion=true\n"),
-        ("[python]", "[python]\nenable_layer_diffusion=true\n"),
-        ("[python]\nx=1\n[b]\ny=1\n", "[python]\nenable_layer_diffusion=true\nx=1\n[b]\ny=1\n"),
-        ("[python]\nenable_layer_diffusion=false\nx=1\n", "[python]\nenable_layer_diffusion=true\nx=1\n"),
-        ("[a]\nb=1\r\n", "[a]\nb=1\r\n\r\n[python]\r\nenable_layer_diffusion=true\r\n"),
-        (
-            "[b]\nenable_layer_diffusion=false\n[python]\n",
-            "[b]\nenable_layer_diffusion=false\n[python]\nenable_layer_diffusion=true\n",
-        ),
-    ],
-)
-def test_one_line_is_changed(before, after):
-    assert krita.enabled(before) == after
-    assert krita.enabled(after) == after
-
-
-def test_everything_else_in_the_settings_stays(tmp_path):
-    settings = tmp_path / "kritarc"
-    settings.write_bytes(OTHER.encode() + b"name=\xff\xfe\n")
-    assert krita.enable(settings)
-    lines = settings.read_bytes().split(b"\n")
-    lines.remove(b"enable_layer_diffusion=true")
-    assert b"\n".join(lines) == OTHER.encode() + b"name=\xff\xfe\n"
-    assert not krita.enable(settings)
-    assert [path.name for path in tmp_path.iterdir()] == ["kritarc"]
-
-
-def test_settings_that_are_a_link_stay_one(tmp_path):
-    (tmp_path / "real").write_text(OTHER)
-    (tmp_path / "kritarc").symlink_to(tmp_path / "real")
-    krita.enable(tmp_path / "kritarc")
-    assert (tmp_path / "kritarc").is_symlink()
-    assert "enable_layer_diffusion=true" in (tmp_path / "real").read_text()
-
-
-def test_no_krita_is_found_in_an_empty_home(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert krita.find() is None
-
-
-def test_krita_is_known_by_its_folder(monkeypatch, own_folders):
-    monkeypatch.setenv("PATH", "")
-    (own_folders / "home/.local/share/krita").mkdir()
-    assert krita.find() == krita.Profile(
-        own_folders / "home/.local/share/krita/pykrita", own_folders / "home/.config/kritarc"
-    )
+from installer import krita
+from installer.krita import Place
 
 
 @pytest.fixture
-def wheel(tmp_path, monkeypatch):
-    """A websockets wheel as the installer would have fetched it, holding just enough."""
-    import zipfile
+def tree(tmp_path):
+    """Make folders and files below a made-up root: tree("home/x/", "opt/y") with "/" at the end for folders."""
 
-    path = tmp_path / "websockets-15.0.1-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("websockets/__init__.py", "")
-        archive.writestr("websockets/version.py", 'tag = version = commit = "15.0.1"\n')
-    monkeypatch.setattr(plugin, "websockets_wheel", lambda python: path)
-    return path
+    def make(*paths):
+        for path in paths:
+            target = tmp_path / path
+            if path.endswith("/"):
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text("")
+                target.chmod(0o755)
+        return tmp_path
 
-
-def test_install_and_status(tmp_path, wheel):
-    profile = krita.Profile(tmp_path / "krita" / "pykrita", tmp_path / "config" / "kritarc")
-    assert [good for good, _ in krita.status(profile)] == [False]
-    python = tmp_path / "python3"
-    shutil.copy(sys.executable, python)
-    folder = plugin.install(profile, python)
-    assert json.loads((folder / "backend.json").read_text())["python"] == str(python)
-    assert (profile.plugins / "layer_diffusion.desktop").is_file()
-    assert [good for good, _ in krita.status(profile)] == [True, True, True]
-    profile.settings.write_text("[python]\nenable_layer_diffusion=false\n")
-    python.unlink()
-    assert [good for good, _ in krita.status(profile)] == [True, False, False]
+    return make
 
 
-def test_folder_that_cannot_be_written_is_explained(tmp_path, wheel):
-    (tmp_path / "krita").write_text("")
-    profile = krita.Profile(tmp_path / "krita" / "pykrita", tmp_path / "kritarc")
-    with pytest.raises(plugin.InstallerError, match="Close Krita"):
-        plugin.install(profile, tmp_path / "python3")
+def linux(root, **variables):
+    return Place("linux", root / "home", variables, root)
 
 
-def test_zip_has_the_entry_that_krita_looks_for(tmp_path, wheel):
-    import zipfile
-
-    names = zipfile.ZipFile(plugin.make_zip(tmp_path / "plugin.zip", tmp_path / "python3")).namelist()
-    assert {"layer_diffusion/", "layer_diffusion/__init__.py", "layer_diffusion.desktop"} <= set(names)
-    assert "layer_diffusion/backend.json" not in names
+def mac(root):
+    return Place("darwin", root / "home", {}, root)
 
 
-def test_fetched_wheel_is_not_fetched_again(own_folders, tmp_path):
-    downloads = own_folders / "home/layer-diffusion/downloads"
-    downloads.mkdir()
-    (downloads / "websockets-15.0.1-py3-none-any.whl").write_bytes(b"")
-    assert plugin.websockets_wheel(tmp_path / "no python") == downloads / "websockets-15.0.1-py3-none-any.whl"
+def windows(root):
+    variables = {
+        "APPDATA": root / "home/AppData/Roaming",
+        "LOCALAPPDATA": root / "home/AppData/Local",
+        "PROGRAMFILES": root / "Program Files",
+        "PROGRAMFILES(X86)": root / "Program Files (x86)",
+    }
+    return Place("win32", root / "home", {name: str(path) for name, path in variables.items()}, root)
+
+
+def below(root, profiles):
+    return [(str(p.plugins.relative_to(root)), str(p.settings.relative_to(root)), p.kind) for p in profiles]
+
+
+LINUX = ("home/.local/share/krita/pykrita", "home/.config/kritarc")
+FLATPAK = (
+    "home/.var/app/org.kde.krita/data/krita/pykrita", "home/.var/app/org.kde.krita/config/kritarc", "Krita (Flatpak)"
+)
+SNAP = ("home/snap/krita/current/.local/share/krita/pykrita", "home/snap/krita/current/.config/kritarc", "Krita (Snap)")
+WINDOWS = ("home/AppData/Roaming/krita/pykrita", "home/AppData/Local/kritarc")
+MAC = ("home/Library/Application Support/krita/pykrita", "home/Library/Preferences/kritarc")
+
+
+@pytest.mark.parametrize("place", [linux, mac, windows])
+def test_nothing_is_found_where_there_is_nothing(tree, place):
+    assert krita.find(place(tree("home/"))) == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["home/.local/share/krita/"], [(*LINUX, "Krita")]),
+        (["home/Applications/krita-5.2.9-x86_64.appimage"], [(*LINUX, "Krita (AppImage)")]),
+        (["home/Downloads/Krita-5.3.AppImage", "opt/"], [(*LINUX, "Krita (AppImage)")]),
+        (["home/.local/share/Steam/steamapps/common/Krita/"], [(*LINUX, "Krita (Steam)")]),
+        (["home/.var/app/org.kde.krita/"], [FLATPAK]),
+        (["var/lib/flatpak/app/org.kde.krita/"], [FLATPAK]),
+        (["home/.local/share/flatpak/app/org.kde.krita/"], [FLATPAK]),
+        (["home/snap/krita/current/"], [SNAP]),
+        (["usr/bin/krita", "opt/krita.appimage", "home/.var/app/org.kde.krita/"],
+         [(*LINUX, "Krita (installed, AppImage)"), FLATPAK]),
+        (["home/Downloads/krita-5.2.9.dmg", "home/Documents/krita.txt", "home/snap/gimp/"], []),
+    ],
+)
+def test_linux(tree, paths, found):
+    root = tree("home/", *paths)
+    assert below(root, krita.find(linux(root, PATH=str(root / "usr/bin")))) == found
+
+
+def test_linux_with_folders_elsewhere(tree):
+    root = tree("data/krita/")
+    [profile] = krita.find(linux(root, XDG_DATA_HOME=str(root / "data"), XDG_CONFIG_HOME=str(root / "config")))
+    assert (profile.plugins, profile.settings) == (root / "data/krita/pykrita", root / "config/kritarc")
+
+
+def test_steam_library_on_another_disk(tree):
+    root = tree("disk/SteamLibrary/steamapps/common/Krita/", "home/.steam/steam/steamapps/")
+    vdf = f'"libraryfolders"\n{{\n "0"\n {{\n  "path"  "{root}/disk/SteamLibrary"\n }}\n}}\n'
+    (root / "home/.steam/steam/steamapps/libraryfolders.vdf").write_text(vdf)
+    [profile] = krita.find(linux(root))
+    assert profile.kind == "Krita (Steam)" and profile.plugins == root / LINUX[0]
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["home/AppData/Roaming/krita/"], [(*WINDOWS, "Krita")]),
+        (["Program Files/Krita (x64)/bin/krita.exe"], [(*WINDOWS, "Krita (installed)")]),
+        (["Program Files (x86)/Steam/steamapps/common/Krita/"], [(*WINDOWS, "Krita (Steam)")]),
+        (["home/AppData/Local/Packages/49800KritaProject.Krita_abc/", "home/AppData/Local/Packages/Other_abc/"],
+         [("home/AppData/Local/Packages/49800KritaProject.Krita_abc/LocalCache/Roaming/krita/pykrita",
+           "home/AppData/Local/Packages/49800KritaProject.Krita_abc/LocalCache/Local/kritarc",
+           "Krita (Windows Store)")]),
+        (["Program Files/Krita (x64)/readme.txt"], []),
+    ],
+)
+def test_windows(tree, paths, found):
+    root = tree("home/", *paths)
+    assert below(root, krita.find(windows(root))) == found
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["Applications/krita.app/"], [(*MAC, "Krita (installed)")]),
+        (["home/Applications/krita.app/"], [(*MAC, "Krita (installed)")]),
+        (["home/Library/Application Support/krita/"], [(*MAC, "Krita")]),
+        (["home/Library/Application Support/Steam/steamapps/common/Krita/"], [(*MAC, "Krita (Steam)")]),
+    ],
+)
+def test_mac(tree, paths, found):
+    root = tree("home/", *paths)
+    assert below(root, krita.find(mac(root))) == found
+
+
+def test_sandboxed_kritas_come_with_a_warning(tree):
+    root = tree("home/.var/app/org.kde.krita/", "home/.local/share/krita/")
+    native, flatpak = krita.find(linux(root))
+    assert not native.note and "sandbox" in flatpak.note
+
+
+def test_this_computer_is_looked_at_by_default(monkeypatch, own_folders):
+    monkeypatch.setenv("PATH", "")
+    assert krita.find() == []
+    (own_folders / "home/.local/share/krita").mkdir()
+    [profile] = krita.find()
+    assert profile.plugins == own_folders / "home/.local/share/krita/pykrita"
+    assert profile.settings == own_folders / "home/.config/kritarc"
