@@ -57,7 +57,7 @@ def _list(options: argparse.Namespace) -> int:
         print(f"  {bundle.name:<18} {gigabytes(bundle.size):>9}  {state:<22} {bundle.purpose}")
     print("\nFiles:")
     for file in OFFERED:
-        path, size = there[file.name], gigabytes(file.size) if file.size else "small"
+        path, size = there[file.name], gigabytes(file.size) if file.size else "?"
         state = "" if not path else "installed" if path.is_relative_to(root) else f"used from {path.parent}"
         if not path and file.name in begun:
             state = f"{gigabytes(begun[file.name])} of it downloaded"

@@ -31,7 +31,7 @@ from .integrity import fault
 PART = ".part"
 LOCKS = ".locks"
 """Folder beside the files."""
-TRIES = 6
+TRIES = 5
 """Attempts in a row that bring no byte, before giving up."""
 FIRST_WAIT = 1.0
 """Seconds after the first failed attempt; doubled after each further one."""
@@ -51,6 +51,10 @@ INTERRUPTIONS = (HTTPError, RuntimeError)
 
 Report = Callable[[int, int | None], None]
 """Hears of bytes that are there and bytes in all; the second is None until it is known."""
+
+
+class Unreachable(LayerDiffusionError):
+    """The hub does not answer, or answers that it is busy, again and again: other files will fare no better."""
 
 
 class _Interrupted(Exception):
@@ -211,7 +215,8 @@ def _with_patience(file: Entry, control: Control, attempt: Callable[[], Any], co
         except _Interrupted as interrupted:
             fruitless = 1 if come() > before else fruitless + 1
             if fruitless >= TRIES:
-                fail(ErrorCode.DOWNLOAD_FAILED, f"{file.name} could not be downloaded: {interrupted.reason}.")
+                reason = f"{file.name} could not be downloaded: {interrupted.reason}."
+                raise Unreachable(ErrorCode.DOWNLOAD_FAILED, reason) from interrupted
             wait = FIRST_WAIT * 2 ** (fruitless - 1) if interrupted.seconds is None else interrupted.seconds
             control.wait(min(wait, LONGEST_WAIT))
 

@@ -25,7 +25,9 @@ BYTES = {
     "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
 }
 CONVERT = (
-    "Use the .safetensors version of this model; files of this kind can run programs when opened and are never loaded."
+    "Use the .safetensors version of this model; files of this kind can run programs when opened and are never loaded. "
+    "Without such a version convert it: in Automatic1111 or Forge with the Checkpoint Merger (no interpolation, format "
+    "safetensors), in ComfyUI with the nodes Load Checkpoint and Save Checkpoint."
 )
 DOWNLOAD_AGAIN = "Delete the file and download it again; compare its size with the one on the download page."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,7 +58,8 @@ def install(root: Path, files: Sequence[Entry], control: Control | None = None, 
 
     Raises:
         LayerDiffusionError: ``disk_full`` before anything is downloaded when there is no room for all;
-            ``download_failed`` and ``disk_full`` for the first file that failed, after the others are done.
+            ``download_failed`` and ``disk_full`` for the first file that failed, after the others are done. Those that
+            would fail for the same reason are not begun.
         Cancelled: what has come is kept, and taken up by the next call.
     """
     control = control or Control()
@@ -67,11 +68,14 @@ def install(root: Path, files: Sequence[Entry], control: Control | None = None, 
     with ThreadPoolExecutor(PARALLEL) as pool:
         tasks = [pool.submit(_install_one, root, file, control, report) for file in wanted]
         try:
-            wait(tasks)
+            for task in as_completed(tasks):
+                if not task.cancelled() and _hopeless(task.exception()):
+                    for other in tasks:
+                        other.cancel()
         except BaseException:
             control.cancel()
             raise
-    errors = [error for task in tasks if (error := task.exception())]
+    errors = [error for task in tasks if not task.cancelled() and (error := task.exception())]
     for error in sorted(errors, key=lambda error: not isinstance(error, Cancelled)):
         raise error
 
@@ -134,6 +138,14 @@ def _install_one(root: Path, file: Entry, control: Control, report: Report | Non
     known = registry.look(target)
     whole = file.sha256 if file.sha256 and len(file.sha256) == 64 else ""
     registry.remember(root, [replace(known, sha256=whole, family=file.family, mode=file.mode)])
+
+
+def _hopeless(error: BaseException | None) -> bool:
+    """Whether files that are not begun yet would fail as well."""
+    from .download import Unreachable
+
+    full = isinstance(error, LayerDiffusionError) and error.code is ErrorCode.DISK_FULL
+    return full or isinstance(error, Unreachable)
 
 
 def _right(root: Path, file: Entry, path: Path, control: Control | None) -> bool:

@@ -15,11 +15,14 @@ from protocol.job import ModelInfo
 from protocol.limits import MAX_MODELS, MAX_NAME, MAX_NOTE
 from protocol.request import Injection, Operation
 
+from . import registry
 from .catalogue import BASE, BY_NAME, CATALOGUE, DECODER, ENCODER, FOLDERS, LAYERS, entry
 from .families import read_config, require_base
 from .layer_files import LayerFile, recognise
 from .loras import find_lora, installed_loras
 from .modes import MODES, OPERATIONS, stages
+from .registry import LORA, Known
+from .suitability import suitability
 
 CHECKPOINTS, LORAS = FOLDERS[BASE], "loras"
 """Folders in the models' folder, as `LAYERS`."""
@@ -82,7 +85,7 @@ class ModelFiles:
         file = entry(self.info.family, mode)
         fail(
             ErrorCode.MISSING_FILE, f"The file {file.name} of LayerDiffuse is not installed.",
-            f"Download it from the Hugging Face repository {file.repository} and put it into {folder() / LAYERS}.",
+            _how_to_get(file.stem, file.repository),
         )
 
 
@@ -109,14 +112,14 @@ def folder() -> Path:
 
 
 def installed() -> list[ModelInfo]:
-    """Every model that can be chosen, the built-in one first; reads headers only.
+    """Every model that can be chosen, the built-in one first, those of other programs last; reads headers only.
 
     Files in ``checkpoints/`` that are no usable base model are left out; `resolve` says why.
     """
-    models = []
-    for model_id, base in _bases().items():
+    models, others = [], registry.elsewhere(folder())
+    for model_id, base in _bases(others).items():
         try:
-            models.append(_files(model_id, base, {}).info)
+            models.append(_files(model_id, base, others, {}).info)
         except LayerDiffusionError:
             continue
     return models[:MAX_MODELS]
@@ -128,14 +131,15 @@ def resolve(model_id: str) -> ModelFiles:
     Raises:
         LayerDiffusionError: ``unknown_model``; ``bad_checkpoint`` when the base is of a wrong kind or damaged.
     """
-    base = _bases().get(model_id)
+    others = registry.elsewhere(folder())
+    base = _bases(others).get(model_id)
     if base is None:
         fail(
             ErrorCode.UNKNOWN_MODEL, f"There is no model {model_id!r:.100}.",
             f"Choose one of: {', '.join(m.id for m in installed()) or 'none is installed'}. "
             f"Checkpoints belong into {folder() / CHECKPOINTS}.",
         )
-    return _files(model_id, base, installed_loras(folder() / LORAS))
+    return _files(model_id, base, others, _loras(others))
 
 
 def resolve_path(path: Path) -> ModelFiles:
@@ -145,10 +149,11 @@ def resolve_path(path: Path) -> ModelFiles:
     """
     if not path.exists():
         fail(ErrorCode.MISSING_FILE, f"There is nothing at {path}.", "Check the path, or give an installed model's id.")
-    return _files(_name(path), path, installed_loras(folder() / LORAS))
+    others = registry.elsewhere(folder())
+    return _files(_name(path), path, others, _loras(others))
 
 
-def _bases() -> dict[str, Path]:
+def _bases(others: Collection[Known]) -> dict[str, Path]:
     """Model id → checkpoint or folder, whether or not it is usable."""
     bases = {}
     if (BUILTIN_FOLDER / "weights" / "model").is_dir():
@@ -159,7 +164,16 @@ def _bases() -> dict[str, Path]:
             path.suffix.lower() in SUFFIXES and os.path.isfile(path)
         ):
             bases[path.name if _name(path) in bases else _name(path)] = path
+    for path in (Path(other.path) for other in others if other.mode == BASE):
+        # Programs have copies of the same file under the same name; the nearest is enough.
+        bases.setdefault(_name(path), path)
     return bases
+
+
+def _loras(others: Collection[Known]) -> dict[str, Path]:
+    """LoRAs by their file's name, as `installed_loras`, with those of other programs."""
+    paths = (Path(other.path) for other in others if other.mode == LORA)
+    return {path.stem: path for path in paths} | installed_loras(folder() / LORAS)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -174,17 +188,20 @@ def _name(path: Path) -> str:
     return (path.name if path.is_dir() else path.stem).encode("utf-8", "replace").decode()[:MAX_NAME]
 
 
-def _files(model_id: str, base: Path, loras: Mapping[str, Path]) -> ModelFiles:
+def _files(model_id: str, base: Path, others: Collection[Known], loras: Mapping[str, Path]) -> ModelFiles:
     family, side = require_base(base), None
     if base.is_dir():
         side = read_config(base / "unet").get("sample_size")
     builtin = model_id == BUILTIN
     found = _layer_files(family, (base.parent,) if builtin else (base.parent, folder() / LAYERS))
+    for other in () if builtin else others:
+        if other.family == family and other.mode not in (BASE, LORA):
+            found.setdefault(other.mode, Path(other.path))
     info = ModelInfo(
         model_id, "Built-in" if builtin else model_id, family,
         side * LATENT_CELL if isinstance(side, int) else SIDES[family],
         tuple(operation for operation in OPERATIONS[family] if _can(family, operation, found)),
-        BUILTIN_NOTE if builtin else _note(family, found), _objects() if builtin else (),
+        BUILTIN_NOTE if builtin else _note(family, found, _suitability(base)), _objects() if builtin else (),
     )
     decoder, encoder = (found.pop(part, None) for part in (DECODER, ENCODER))
     return ModelFiles(base, found, decoder, encoder, info, loras)
@@ -226,6 +243,15 @@ def _recognised_as(path: Path, _changed: int, _size: int) -> LayerFile:
     return recognise(path)
 
 
+def _suitability(base: Path) -> str:
+    return _suitability_as(base, base.stat().st_mtime_ns)
+
+
+@lru_cache(1024)
+def _suitability_as(base: Path, _changed: int) -> str:
+    return suitability(base)
+
+
 def _can(family: str, operation: Operation, found: Collection[str]) -> bool:
     """Whether these files suffice for an operation, in one of the ways that a request can choose."""
     ways = [stages(family, operation, injection, given) for injection in Injection for given in operation.needs]
@@ -234,12 +260,20 @@ def _can(family: str, operation: Operation, found: Collection[str]) -> bool:
     )
 
 
-def _note(family: str, found: Collection[str]) -> str:
-    """What a person can install to get more out of a model."""
+def _note(family: str, found: Collection[str], suitability: str) -> str:
+    """What to expect of a model, and what a person can install to get more out of it."""
     wanted = [*(name for own, name in MODES if own == family), DECODER, ENCODER]
     missing = [entry(family, mode) for mode in wanted if mode not in found]
     if not missing:
-        return ""
+        return suitability
     names = ", ".join(file.name for file in missing)
-    note = f"Not installed: {names}. Download what you want from {missing[0].repository} into {folder() / LAYERS}."
-    return note if len(note) <= MAX_NOTE else f"{len(missing)} files of LayerDiffuse are not installed."
+    note = f"{suitability} Not installed: {names}. {_how_to_get(f'{family}-layers', missing[0].repository)}".strip()
+    return note if len(note) <= MAX_NOTE else f"{suitability} {len(missing)} files are not installed.".strip()
+
+
+def _how_to_get(name: str, repository: str) -> str:
+    """What to do for a file of LayerDiffuse, by its name or that of its bundle."""
+    return (
+        f"Run python -m backend models install {name}, or download from the Hugging Face repository {repository} "
+        f"into {folder() / LAYERS}."
+    )

@@ -56,9 +56,10 @@ def known(root: Path) -> dict[str, Known]:
 
 
 def elsewhere(root: Path, *modes: str) -> list[Known]:
-    """The files outside the models' folder that are used, of these modes."""
+    """The files outside the models' folder that are used, of these modes or, when none is named, of all."""
     inside = os.path.join(os.path.abspath(root), "")
-    return [entry for path, entry in known(root).items() if entry.mode in modes and not path.startswith(inside)]
+    others = [entry for path, entry in known(root).items() if entry.mode and not path.startswith(inside)]
+    return [entry for entry in others if not modes or entry.mode in modes]
 
 
 def remember(root: Path, files: Iterable[Known]) -> None:

@@ -130,6 +130,17 @@ def test_one_file_that_fails_does_not_keep_the_others_from_coming(hub, files, ro
     assert missing(root, files) == []
 
 
+def test_without_a_connection_the_files_that_wait_are_not_tried(hub, files, root, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    tried: list[str] = []
+    monkeypatch.setattr(module, "place", lambda root, file: tried.append(file.name) or place(root, file))
+    monkeypatch.setattr(module, "missing", lambda root, files, control: list(files))
+    monkeypatch.setattr(module, "unfinished", lambda root: [])
+    with pytest.raises(LayerDiffusionError, match="could not be downloaded"):
+        install(root, files * 50)
+    assert len(tried) < len(files * 50)
+
+
 def test_all_together_must_have_room_before_a_byte_comes(hub, files, root, monkeypatch):
     total = sum(file.size or 0 for file in files)
     monkeypatch.setattr(download, "SPARE", 10**18)

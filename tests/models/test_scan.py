@@ -12,12 +12,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from backend.models import folder, integrity, registry
+from backend.models import folder, installed, integrity, registry, resolve
 from backend.models import scan as module
 from backend.models.catalogue import BASE, DECODER, ENCODER, Entry
 from backend.models.registry import LORA
 from backend.models.scan import Found, scan, usual_places
 from backend.models.suitability import note
+from protocol.request import Operation
 from tests.engine import tiny, tiny_sdxl
 
 
@@ -142,3 +143,19 @@ def test_the_registry_is_read_back_as_it_was_written(made):
     assert registry.elsewhere(folder(), LORA) == []
     registry.remember(folder(), [replace(entry, sha256="00")])
     assert registry.elsewhere(folder(), LORA) == [replace(entry, sha256="00")]
+
+
+def test_what_was_found_can_be_used_at_once(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[installed.__module__], "BUILTIN_FOLDER", tmp_path)
+    assert installed() == []
+    by_name(folder(), made)
+    models = {model.id: model for model in installed()}
+    assert set(models) == {"one", "two_lightning"} and "few steps" in models["two_lightning"].note
+    assert models["one"].operations == () and Operation.OBJECT in models["two_lightning"].operations
+    files = resolve("two_lightning")
+    assert files.layer("fgble2bg") == made / "ComfyUI" / "models" / "layer_model" / "a_fgble2bg.safetensors"
+    assert files.transparent_decoder().is_relative_to(made) and files.lora("ink").is_relative_to(made)
+    own = tiny_sdxl.write_layers(folder() / "layers")
+    assert resolve("two_lightning").layer("fgble2bg") == own / tiny_sdxl.LAYER_FILES["fgble2bg"]
+    tiny.write_checkpoint(folder() / "checkpoints" / "one.safetensors")
+    assert resolve("one").base == folder() / "checkpoints" / "one.safetensors"
