@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .protocol.job import Box
 from .protocol.limits import MAX_SIDE, MIN_SIDE
+from .translation import tr
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,13 @@ class Area:
         """Return the same size in the middle of a document of `width` x `height` pixels."""
         return Area((width - self.width) // 2, (height - self.height) // 2, self.width, self.height)
 
+    def is_within(self, width: int, height: int) -> bool:
+        """Whether nothing of this area lies outside of a document of `width` x `height` pixels."""
+        return self.x >= 0 and self.y >= 0 and self.x + self.width <= width and self.y + self.height <= height
+
     def inside(self, width: int, height: int) -> Area:
         """Return this area, or one in the middle where this one sticks out of a document of `width` x `height`."""
-        fits = self.x >= 0 and self.y >= 0 and self.x + self.width <= width and self.y + self.height <= height
-        return self if fits else self.centred_in(width, height)
+        return self if self.is_within(width, height) else self.centred_in(width, height)
 
 
 def request_size(width: int, height: int) -> tuple[int, int]:
@@ -35,8 +39,10 @@ def request_size(width: int, height: int) -> tuple[int, int]:
     """
     if max(width, height) > min(width, height) * (MAX_SIDE // MIN_SIDE):
         raise ValueError(
-            f"An area of {width} × {height} pixels is too narrow: the longer side can be at most "
-            f"{MAX_SIDE // MIN_SIDE} times the shorter one."
+            tr(
+                "An area of {width} × {height} pixels is too narrow: the longer side can be at most {times} times the "
+                "shorter one.", width=width, height=height, times=MAX_SIDE // MIN_SIDE,
+            )  # fmt: skip
         )
     scale = min(1.0, MAX_SIDE / max(width, height))
     scale = max(scale, MIN_SIDE / min(width, height))

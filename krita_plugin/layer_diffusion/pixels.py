@@ -32,6 +32,21 @@ def to_bgra(rgba: bytes) -> bytes:
     return bytes(swapped)
 
 
+def to_rgba(bgra: bytes) -> bytes:
+    """Swap red and blue of straight BGRA; alpha and the colour under it stay."""
+    return to_bgra(bgra)
+
+
+def faded(pixels: bytes, opacity: int) -> bytes:
+    """Return straight pixels whose alpha is multiplied by `opacity`, 0 to 255, rounded."""
+    if opacity == 255:
+        return pixels
+    table = bytes((alpha * opacity + 127) // 255 for alpha in range(256))
+    result = bytearray(pixels)
+    result[3::4] = pixels[3::4].translate(table)
+    return bytes(result)
+
+
 def pictures(layer_set: LayerSet, area: Area) -> tuple[Picture, ...]:
     """Return the layers of a result, bottom first, as they go into `area` of a document."""
     requested = (layer_set.request.width, layer_set.request.height)

@@ -16,8 +16,8 @@ def scaled(bgra: bytes, size: tuple[int, int], new_size: tuple[int, int]) -> byt
     width, height = size
     colour = QtGui.QImage(bgra, width, height, width * 4, _Format.Format_RGB32)
     alpha = QtGui.QImage(bgra[3::4], width, height, width, _Format.Format_Grayscale8)
-    pixels = bytearray(_bytes(_smooth(colour, new_size).convertToFormat(_Format.Format_RGB32), 4))
-    pixels[3::4] = _bytes(_smooth(alpha, new_size).convertToFormat(_Format.Format_Grayscale8), 1)
+    pixels = bytearray(image_bytes(_smooth(colour, new_size).convertToFormat(_Format.Format_RGB32), 4))
+    pixels[3::4] = image_bytes(_smooth(alpha, new_size).convertToFormat(_Format.Format_Grayscale8), 1)
     return bytes(pixels)
 
 
@@ -27,8 +27,8 @@ def _smooth(image, size: tuple[int, int]):
     )
 
 
-def _bytes(image, channels: int) -> bytes:
-    """The pixels without the padding of QImage's rows to 4 bytes."""
+def image_bytes(image, channels: int) -> bytes:
+    """Return the pixels of a `QImage` of 8-bit channels without the padding of its rows to 4 bytes."""
     stride, row = image.bytesPerLine(), image.width() * channels
     view = image.constBits()
     view.setsize(image.height() * stride)

@@ -1,0 +1,66 @@
+"""Krita's documents and layers, as this plugin needs them; the only package that calls libkis.
+
+Everything here runs on the GUI thread. What Krita does with each of these calls, and which of them hang or crash when
+they are made at the wrong moment, was measured on Krita 5.1, 5.2, 5.3 and 6.0.
+
+Layers as pictures that go along with a request:
+
+    choices(document)                    what a picker offers: (text of the choice, name for people) in order
+    read(document, choice, area, size)   straight RGBA of exactly what is sent, of `size` (width, height)
+    image_of(rgba, size)                 the same as a QImage, for a thumbnail
+    stamp(document, choice, area)        equal to the last one as long as the picture is the same: look, then read
+    bounds_of(document, choice)          the area that the choice covers, as the area to refine
+    layer_of(document, choice)           the id of the one layer that a choice means, for `Place.REPLACE`
+
+A choice is a text that settings can keep: `ACTIVE`, `SELECTED`, `BELOW`, `VISIBLE`, or a layer's id. All of these
+raise `Trouble` with a sentence for people when there is nothing to read: no such layer, hidden, empty.
+
+Results:
+
+    insert(document, name, pictures, place, source)   one group, one undo step, where `Place` says
+    Overlay().show(document, pictures)                a result on the canvas that is no part of the document; `hide()`
+    softness(document, area)                          what the selection lets through, for `pixels.clipped`
+"""
+
+from .choices import ACTIVE, BELOW, SELECTED, VISIBLE, bounds_of, choices, layer_of
+from .documents import (
+    active_document,
+    area_of,
+    data_folder,
+    is_idle,
+    is_open,
+    on_closing,
+    read_setting,
+    softness,
+    version,
+    write_setting,
+)
+from .inserting import Place, insert
+from .overlay import Overlay
+from .reading import image_of, read, stamp
+
+__all__ = [
+    "ACTIVE",
+    "BELOW",
+    "SELECTED",
+    "VISIBLE",
+    "Overlay",
+    "Place",
+    "active_document",
+    "area_of",
+    "bounds_of",
+    "choices",
+    "data_folder",
+    "image_of",
+    "insert",
+    "is_idle",
+    "is_open",
+    "layer_of",
+    "on_closing",
+    "read",
+    "read_setting",
+    "softness",
+    "stamp",
+    "version",
+    "write_setting",
+]

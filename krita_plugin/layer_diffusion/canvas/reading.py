@@ -1,0 +1,120 @@
+"""Layers as pictures for a request: what Krita shows of them, in 8-bit sRGB, whatever the document holds."""
+
+from __future__ import annotations
+
+import zlib
+
+from ..geometry import Area
+from ..notices import Trouble
+from ..pixels import faded, to_bgra, to_rgba
+from ..qt import QtCore, QtGui
+from ..scaling import image_bytes, scaled
+from ..translation import tr
+from .choices import VISIBLE, empty, nodes_of, parents
+from .documents import SRGB, hidden, id_of, is_idle, is_layer, layers_in, space_of
+
+SAMPLED_ROWS = 64
+"""Rows of an area that `stamp` compares: more than a thumbnail has, so that it sees what the thumbnail would show."""
+
+
+def read(document, choice: str, area: Area, size: tuple[int, int]) -> bytes:
+    """Return straight RGBA of what a choice shows in an area of the document, scaled to `size` (width, height).
+
+    Masks, opacity, blending and everything within groups are as Krita shows them; colours are converted to sRGB. The
+    document is not touched. Raises `Trouble` when there is nothing to see or Krita is busy.
+    """
+    if not is_idle(document):
+        raise Trouble(tr("Krita is busy with this document."), tr("Try again in a moment."))
+    if choice == VISIBLE:
+        bgra = _projection(document, area)
+    else:
+        nodes = nodes_of(document, choice)
+        plain = len(nodes) == 1 and _is_plain(document, nodes[0], area)
+        bgra = _single(nodes[0], area) if plain else _composite(document, {id_of(node) for node in nodes}, area)
+    alpha = bgra[3::4]
+    if alpha.count(0) == len(alpha):
+        raise empty()
+    if (area.width, area.height) != size:
+        bgra = scaled(bgra, (area.width, area.height), size)
+    return to_rgba(bgra)
+
+
+def image_of(rgba: bytes, size: tuple[int, int]):
+    """Return straight RGBA pixels of `size` (width, height) as a `QImage`."""
+    image = QtGui.QImage(to_bgra(rgba), *size, size[0] * 4, QtGui.QImage.Format.Format_ARGB32)
+    return image.copy()  # its own pixels: a QImage of bytes does not keep them
+
+
+def stamp(document, choice: str, area: Area) -> object:
+    """Return a value that is equal to an earlier one as long as the picture of a choice is the same.
+
+    It takes a millisecond for each layer, as Krita tells nothing of changes: `SAMPLED_ROWS` rows are compared. Raises
+    `Trouble` as `read` does.
+    """
+    if choice == VISIBLE:
+        return area, _rows(document.pixelData, area)
+    nodes = nodes_of(document, choice)
+    return area, tuple(
+        (_look(node), tuple(_look(parent) for parent in parents(node)), _rows(node.projectionPixelData, area))
+        for node in nodes
+    )
+
+
+def _look(node) -> tuple:
+    return id_of(node), node.opacity(), node.blendingMode(), node.inheritAlpha()
+
+
+def _rows(pixel_data, area: Area) -> int:
+    step = max(1, area.height // SAMPLED_ROWS)
+    checksum = 0
+    for row in range(area.y + step // 2, area.y + area.height, step):
+        checksum = zlib.crc32(pixel_data(area.x, row, area.width, 1), checksum)
+    return checksum
+
+
+def _is_plain(document, node, area: Area) -> bool:
+    """Whether a layer's own projection, faded by its opacity, is what Krita shows of it alone."""
+    return (
+        space_of(node) == space_of(document) == SRGB
+        and node.blendingMode() == "normal"
+        and not node.inheritAlpha()
+        and not node.layerStyleToAsl()
+        and not parents(node)
+        and area.is_within(document.width(), document.height())
+    )
+
+
+def _single(node, area: Area) -> bytes:
+    pixels = bytes(node.projectionPixelData(area.x, area.y, area.width, area.height))
+    return faded(pixels, node.opacity())
+
+
+def _composite(document, wanted: set[str], area: Area) -> bytes:
+    """What the document would show if it had no other layers, composited by Krita in a clone that nobody sees."""
+    with hidden(document.clone()) as copy:
+        _show_only(document.rootNode(), copy.rootNode(), wanted)
+        copy.setBackgroundColor(QtGui.QColor(QtCore.Qt.GlobalColor.transparent))
+        copy.refreshProjection()
+        copy.waitForDone()
+        return _projection(copy, area)
+
+
+def _show_only(group, twin, wanted: set[str]) -> None:
+    """Hide the layers of a clone whose originals are not wanted; a clone's nodes have new ids, but the same order."""
+    for node, copy in zip(layers_in(group), layers_in(twin), strict=True):
+        if id_of(node) in wanted:
+            continue
+        if _holds(node, wanted):
+            _show_only(node, copy, wanted)
+        else:
+            copy.setVisible(False)
+
+
+def _holds(group, wanted: set[str]) -> bool:
+    return any(id_of(node) in wanted or _holds(node, wanted) for node in group.childNodes() if is_layer(node))
+
+
+def _projection(document, area: Area) -> bytes:
+    """Straight BGRA of what a document shows, converted to sRGB by Krita."""
+    image = document.projection(area.x, area.y, area.width, area.height)
+    return image_bytes(image.convertToFormat(QtGui.QImage.Format.Format_ARGB32), 4)

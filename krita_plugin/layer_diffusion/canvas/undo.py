@@ -1,0 +1,36 @@
+"""Several of Krita's undo steps as one for the person.
+
+Krita's plugins cannot join undo steps. Where a change takes several, the states between them can be told by layers that
+are together in the document then and never otherwise; undo and redo that end in such a state go on.
+"""
+
+from __future__ import annotations
+
+from krita import Krita
+
+from ..qt import QtCore
+from .documents import active_document, id_of, is_open, within
+
+CONNECTED = "layer_diffusion_connected"
+_between: list[tuple[object, frozenset[str]]] = []
+
+
+def never_stop_at(document, *nodes) -> None:
+    """Let undo and redo go on in every state of the document that holds all of these nodes."""
+    _between[:] = [(other, marks) for other, marks in _between if is_open(other)]
+    _between.append((document, frozenset(id_of(node) for node in nodes)))
+    for name in ("edit_undo", "edit_redo"):
+        action = Krita.instance().action(name)  # each window has its own
+        if not action.property(CONNECTED):
+            action.setProperty(CONNECTED, True)
+            action.triggered.connect(lambda *_, action=action: QtCore.QTimer.singleShot(0, lambda: _go_on(action)))
+
+
+def _go_on(action) -> None:
+    document = active_document()
+    if document is None:
+        return
+    document.waitForDone()
+    there = {id_of(node) for node in within(document.rootNode())}
+    if any(other == document and marks <= there for other, marks in _between):
+        action.trigger()
