@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 import venv
+from pathlib import Path
 
 import pytest
 
 from installer import environment
-from installer.pip import Cause, PipError
+from installer.pip import Cause, Pip, PipError
 
 
-class FakePip:
+class FakePip(Pip):
     """Stands in for pip: remembers what it was asked to install, and fails when told to."""
 
     def __init__(self, fail_at: int | None = None, cause: Cause = Cause.DISK, began: bool = False) -> None:
+        super().__init__(Path("python3"), Path("install.log"))
         self.installed: list[list[str]] = []
         self.indexes: list[str | None] = []
-        self.fetched = 0
         self._failure = fail_at, cause, began
 
     def install(self, packages, index=None) -> None:

@@ -27,7 +27,7 @@ def test_torch_comes_first_and_alone(made):
 def test_builds_with_packages_of_their_own_get_them_from_their_index(made):
     pip = FakePip()
     environment.ensure(Wish(torch="xpu"), pip=pip)
-    assert pip.indexes[0] == pip.indexes[1] and pip.indexes[0].endswith("/xpu")
+    assert [str(index)[-4:] for index in pip.indexes] == ["/xpu", "/xpu"]
 
 
 @pytest.mark.parametrize("cause", [Cause.NETWORK, Cause.MISSING])

@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import re
 import threading
+import urllib.parse
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,7 @@ def index(folder: Path, fault: Fault) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path.startswith("/files/"):
-                self._file(folder / self.path.rpartition("/")[2])
+                self._file(folder / urllib.parse.unquote(self.path.rpartition("/")[2]))
             else:
                 self._links(self.path.strip("/").rpartition("/")[2])
 

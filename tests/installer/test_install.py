@@ -1,0 +1,179 @@
+"""The whole installer as a second process: a real environment, a real pip, and stand-ins for the packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from installer import environment
+from installer.lock import NAME as LOCK
+from installer.lock import only_one
+
+from . import wheels
+
+SLOW = "import socket\nsocket.create_connection(('127.0.0.1', {port})).recv(1)\n"
+"""A module whose import says that it has been reached, and waits."""
+
+
+class User:
+    """A user with an empty home, Krita, and an offline folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.offline = folder / "offline"
+        self.krita = self.home / ".local/share/krita"
+        self.settings = self.home / ".config/kritarc"
+        self.program = self.home / ".local/share/layer-diffusion"
+        self.krita.mkdir(parents=True)
+        self.settings.parent.mkdir(parents=True)
+        self.settings.write_text("[MainWindow]\nState=1\n")
+        wheels.needed(self.offline / "wheels", environment.requirements()[0], "+cpu")
+        (self.offline / "models/layers").mkdir(parents=True)
+        (self.offline / "models/layers/joint.safetensors").write_bytes(b"weights")
+        self.variables = {
+            "HOME": str(self.home),
+            "PATH": "/nowhere",
+            "PYTHONPATH": str(environment.ROOT),
+            "PIP_CONFIG_FILE": os.devnull,
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "installer", *arguments], cwd=environment.ROOT, env=self.variables, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> str:
+        process = self.start(*arguments)
+        out, _ = process.communicate()
+        assert process.returncode == 0, out
+        return out
+
+    def install(self, *arguments: str) -> str:
+        return self.run("install", "--torch", "cpu", "--offline", str(self.offline), *arguments)
+
+    def tree(self) -> set[str]:
+        """Every file in the home, but not the caches of Python and pip."""
+        found = (path for path in self.home.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.home)) for path in found if not {"__pycache__", ".cache"} & set(path.parts)}
+
+    def complete(self) -> bool:
+        return (self.program / "environment" / environment.MARKER).is_file()
+
+    def connected(self) -> bool:
+        """Whether Krita would start the backend."""
+        return "python" in json.loads((self.krita / "pykrita/layer_diffusion/backend.json").read_text())
+
+
+@pytest.fixture
+def user(tmp_path):
+    return User(tmp_path)
+
+
+def test_from_nothing_again_and_away(user):
+    before = user.tree()
+    said = user.run("install", "--torch", "cpu", "--offline", str(user.offline), "--dry-run")
+    assert user.tree() == before
+    for word in ("Python", "Folder", "free", "Graphics", "Packages", str(user.offline), str(user.krita / "pykrita")):
+        assert word in said
+
+    said = user.install()
+    assert "Done in" in said and str(user.krita / "pykrita/layer_diffusion") in said
+    assert user.complete() and user.connected()
+    assert "enable_layer_diffusion=true" in user.settings.read_text()
+    assert (user.program / "models/layers/joint.safetensors").read_bytes() == b"weights"
+    python = json.loads((user.krita / "pykrita/layer_diffusion/backend.json").read_text())["python"]
+    version = "import importlib.metadata, torch; print(importlib.metadata.version('torch'))"
+    assert subprocess.check_output([python, "-c", version], text=True).strip() == "2.13.0+cpu"
+
+    after = user.tree()
+    assert "are there already" in user.install()
+    assert user.tree() == after
+
+    said = user.run("uninstall")
+    assert "Kept" in said and "models" in said
+    assert user.tree() - before == {".local/share/layer-diffusion/models/layers/joint.safetensors"}
+    assert user.settings.read_text() == "[MainWindow]\nState=1\n"
+    user.run("uninstall", "--models")
+    assert user.tree() == before and not user.program.exists()
+    assert "nothing to remove" in user.run("uninstall")
+
+
+def test_killed_in_the_middle_and_finished_by_the_next_run(user):
+    user.install()
+    with socket.create_server(("127.0.0.1", 0)) as reached:
+        reached.settimeout(120)
+        # The environment is made anew for another build, and that one never ends to load.
+        text = SLOW.format(port=reached.getsockname()[1])
+        wheels.wheel(user.offline / "wheels", "torch", "2.13.0+cu126", "torch", text)
+        process = user.start("install", "--torch", "cu126", "--offline", str(user.offline))
+        waiting, _ = reached.accept()
+        with waiting:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert not user.complete() and not user.connected()
+    wheels.wheel(user.offline / "wheels", "torch", "2.13.0+cu126", "torch")
+    user.run("install", "--torch", "cu126", "--offline", str(user.offline))
+    assert user.complete() and user.connected()
+
+
+def test_failure_leaves_nothing_that_looks_finished(user):
+    [torch] = (user.offline / "wheels").glob("torch-*")
+    torch.write_bytes(torch.read_bytes()[:-200])
+    process = user.start("install", "--torch", "cpu", "--offline", str(user.offline))
+    out, _ = process.communicate()
+    assert process.returncode == 2 and "arrived damaged" in out and "Traceback" not in out.rpartition("damaged")[2]
+    assert not user.complete() and not (user.krita / "pykrita").exists()
+    assert user.settings.read_text() == "[MainWindow]\nState=1\n"
+    user.run("uninstall")
+    assert not user.program.exists()
+
+
+def test_chosen_folder_and_no_krita(user, tmp_path):
+    user.krita.rmdir()
+    disk = tmp_path / "disk" / "ours"
+    said = user.install("--home", str(disk))
+    assert (disk / "downloads/layer_diffusion.zip").is_file() and "Import Python Plugin" in said
+    assert (disk / "models/layers/joint.safetensors").is_file()
+    assert "are there already" in user.run("install", "--offline", str(user.offline))
+    user.run("uninstall", "--models")
+    assert not disk.exists() and not user.program.exists()
+
+
+def test_plugin_of_somebody_else_stays(user):
+    theirs = user.krita / "pykrita/layer_diffusion"
+    theirs.mkdir(parents=True)
+    (theirs / "__init__.py").write_text("")
+    assert "nothing to remove" in user.run("uninstall")
+    assert theirs.is_dir()
+
+
+def test_one_installer_at_a_time(user):
+    with only_one(user.program):
+        process = user.start("install", "--torch", "cpu", "--offline", str(user.offline))
+        out, _ = process.communicate()
+    assert process.returncode == 2 and "Another installer is at work" in out
+    assert {path.name for path in user.program.iterdir()} == {LOCK}
+
+
+def test_offline_folder_without_packages(user, tmp_path):
+    process = user.start("install", "--offline", str(tmp_path / "empty"))
+    out, _ = process.communicate()
+    assert process.returncode == 2 and "installer collect" in out
+
+
+def test_folder_is_collected_from_an_index(user, tmp_path):
+    with wheels.index(user.offline / "wheels", wheels.Fault()) as address:
+        user.variables["PIP_INDEX_URL"] = address
+        user.variables["LAYER_DIFFUSION_TORCH_INDEX"] = address
+        said = user.run("collect", "--torch", "cpu", str(tmp_path / "stick"))
+    assert "--offline FOLDER --torch cpu" in said
+    got = {path.name for path in (tmp_path / "stick/wheels").iterdir()}
+    assert {"torch-2.13.0+cpu-py3-none-any.whl", "websockets-15.0.1-py3-none-any.whl"} <= got
