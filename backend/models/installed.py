@@ -166,7 +166,7 @@ def _bases(others: Collection[Known]) -> dict[str, Path]:
             bases[path.name if _name(path) in bases else _name(path)] = path
     for path in (Path(other.path) for other in others if other.mode == BASE):
         # Programs have copies of the same file under the same name; the nearest is enough.
-        bases.setdefault(_name(path), path)
+        bases.setdefault(_name_elsewhere(path), path)
     return bases
 
 
@@ -186,6 +186,11 @@ def _entries(folder: Path) -> list[Path]:
 def _name(path: Path) -> str:
     path = path.resolve() if not path.name else path
     return (path.name if path.is_dir() else path.stem).encode("utf-8", "replace").decode()[:MAX_NAME]
+
+
+def _name_elsewhere(path: Path) -> str:
+    """As `_name`; of a folder in the hub's cache (``models--owner--name/snapshots/commit``) the repository's name."""
+    return path.parts[-3].split("--")[-1] if path.parent.name == "snapshots" else _name(path)
 
 
 def _files(model_id: str, base: Path, others: Collection[Known], loras: Mapping[str, Path]) -> ModelFiles:

@@ -19,7 +19,7 @@ from protocol.errors import LayerDiffusionError
 from . import registry
 from .catalogue import BASE, BY_NAME, CATALOGUE, Entry
 from .control import Control
-from .families import FAMILIES, describe_file
+from .families import FAMILIES, describe_file, describe_folder
 from .header import CONVERT, PICKLE_SUFFIXES, read_header
 from .integrity import known_sha256
 from .layer_files import LayerFile, classify
@@ -39,7 +39,7 @@ PICKLED_FOLDERS = ("checkpoints", "stable-diffusion")
 
 @dataclass(frozen=True)
 class Found:
-    """One file.
+    """One file, or one folder of diffusers.
 
     Attributes:
         path: where it lies.
@@ -92,10 +92,12 @@ def scan(root: Path, places: Iterable[Path] | None = None, control: Control | No
 
 
 def examine(root: Path, path: Path, control: Control | None = None) -> Found | None:
-    """What a file is, and how it can be used; None when it is nothing that a person would look for here."""
-    if path.suffix.lower() in PICKLE_SUFFIXES:
+    """What a file or folder is, and how it can be used; None when it is nothing that a person would look for here."""
+    if path.suffix.lower() in PICKLE_SUFFIXES and not path.is_dir():
         return Found(path, "a pickled checkpoint", None, CONVERT)
     try:
+        if path.is_dir():
+            return _base(path, describe_folder(path))
         header, known = read_header(path), registry.look(path)
         layer = classify(header)
         if layer:
@@ -103,11 +105,16 @@ def examine(root: Path, path: Path, control: Control | None = None) -> Found | N
         kind = describe_file(header)
     except (LayerDiffusionError, OSError) as error:
         return Found(path, "not readable", None, str(error))
-    if kind in FAMILIES:
-        return Found(path, FAMILIES[kind], replace(known, family=kind, mode=BASE), suitability(path))
     if kind == "a LoRA":
         return Found(path, kind, replace(known, mode=LORA))
-    return Found(path, kind) if "checkpoint" in kind else None
+    return _base(path, kind) if kind in FAMILIES or "checkpoint" in kind else None
+
+
+def _base(path: Path, kind: str) -> Found:
+    """A base model that can be used, or one of another kind."""
+    if kind not in FAMILIES:
+        return Found(path, kind)
+    return Found(path, FAMILIES[kind], replace(registry.look(path), family=kind, mode=BASE), suitability(path))
 
 
 def _layer(root: Path, path: Path, layer: LayerFile, known: Known, control: Control | None) -> Found:
@@ -136,7 +143,7 @@ def _by_sum(
 
 
 def _files(place: Path, seen: set[str]) -> Iterator[Path]:
-    """Model files in a folder and below, each once however many links lead to it."""
+    """Model files, and folders of diffusers, in a folder and below; each once however many links lead to it."""
     top = len(place.parts)
     for parent, folders, names in os.walk(place, followlinks=True):
         real = os.path.realpath(parent)
@@ -144,6 +151,9 @@ def _files(place: Path, seen: set[str]) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
+        if os.path.isfile(Path(parent, "unet", "config.json")):
+            folders.clear()
+            yield Path(parent)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         pickled = PICKLE_SUFFIXES if Path(parent).name.lower() in PICKLED_FOLDERS else ()
         for name in sorted(names):

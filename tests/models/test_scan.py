@@ -122,6 +122,20 @@ def test_a_file_in_the_hubs_cache_is_found_behind_its_link(made, tmp_path):
     assert [(known.path, known.mode) for known in found] == [(str(link), DECODER)]
 
 
+def test_a_folder_of_diffusers_in_the_hubs_cache_has_its_repositorys_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[installed.__module__], "BUILTIN_FOLDER", tmp_path)
+    snapshots = tmp_path / "hub" / "models--someone--nice-model" / "snapshots"
+    whole = tiny.write_folder(snapshots / "0123")
+    half = tiny.write_folder(tmp_path / "hub" / "models--someone--half" / "snapshots" / "0123")
+    shutil.rmtree(half / "unet")
+    (half / "unet").mkdir()
+    shutil.copy(whole / "unet" / "config.json", half / "unet")
+    found = {one.path: one for one in scan(folder(), [tmp_path / "hub"])}
+    assert set(found) == {whole, half} and found[half].known is None and "unet" in found[half].note
+    assert [(model.id, model.family) for model in installed()] == [("nice-model", "sd15")]
+    assert resolve("nice-model").base == whole
+
+
 @pytest.mark.parametrize(("metadata", "name", "words"), [
     ({}, "juggernautXL_version6Rundiffusion.safetensors", ""),
     ({}, "dreamshaperXL_v21TurboDPMSDE.safetensors", "few steps"),
