@@ -62,7 +62,8 @@ def _list(options: argparse.Namespace) -> int:
         if not path and file.name in begun:
             state = f"{gigabytes(begun[file.name])} of it downloaded"
         print(f"  {file.name:<48} {size:>9}  {file.family}  {file.purpose}{f' [{state}]' if state else ''}")
-        print(f"  {'':<48} {'':>9}  {file.repository}, {file.licence}")
+        memory = f", {gigabytes(file.memory)} of memory" if file.memory else ""
+        print(f"  {'':<48} {'':>9}  {file.repository}, {file.licence}{memory}")
     print("\nModels to choose:")
     for model in installed():
         print(f"  {model.id:<40} {model.family:<5} {', '.join(operation.value for operation in model.operations)}")

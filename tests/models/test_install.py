@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import constants
 
 from backend import models_cli
 from backend.__main__ import main
-from backend.models import bundles, download, folder, registry
+from backend.models import bundles, download, folder, registry, resolve
 from backend.models import install as module
 from backend.models.bundles import BUNDLES, Bundle, find
-from backend.models.catalogue import BASES, DECODER, ENCODER, Entry
+from backend.models.catalogue import BASE, BASES, DECODER, ENCODER, Entry
 from backend.models.control import Cancelled, Control
 from backend.models.install import install, missing, place, present, remove, unfinished, verify
 from protocol.errors import ErrorCode, LayerDiffusionError
-from tests.engine import tiny
+from protocol.request import Operation
+from tests.engine import tiny, tiny_sdxl
 
 from .hub import Fault, Hub, offer, serving
 
@@ -243,6 +248,55 @@ def test_the_command_line_installs_verifies_repairs_and_removes(hub, files, root
     assert main(["models", "install", "all"]) == 2
     assert "404" in capsys.readouterr().err
     assert run("remove", "all")[0] == 0 and missing(root, files) == list(files)
+
+
+def test_the_list_names_every_bundle_and_file_with_its_licence(capsys):
+    assert main(["models", "list"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"  {bundle.name} " in said and bundle.purpose in said for bundle in BUNDLES)
+    assert all(f"  {base.name} " in said and base.licence in said for base in BASES)
+    assert "13.78 GB to download" in said and "6.94 GB of memory" in said and "2.13 GB of memory" in said
+
+
+def test_an_installed_checkpoint_with_its_files_is_a_model(hub, root, tmp_path):
+    made = tiny_sdxl.write_layers(tmp_path / "made")
+    tiny_sdxl.write_checkpoint(made / "base.safetensors", torch.float16)
+    names = {"transparent_attn": tiny_sdxl.LAYER_FILES["transparent_attn"], DECODER: tiny_sdxl.DECODER_FILE,
+             BASE: "base.safetensors"}
+    install(root, [
+        Entry("sdxl", mode, name, REPOSITORY, *offer(hub, REPOSITORY, made / name)) for mode, name in names.items()
+    ])
+    files = resolve("base")
+    assert files.base == root / "checkpoints" / "base.safetensors" and files.info.operations == (Operation.OBJECT,)
+
+
+INTERRUPTED = """
+import sys
+from backend import models_cli
+from backend.__main__ import main
+from backend.models.bundles import Bundle
+from backend.models.catalogue import Entry
+from backend.models import bundles
+file = Entry("sdxl", "decoder", sys.argv[1], "someone/layers", int(sys.argv[2]), sys.argv[3])
+bundles.BUNDLES = (Bundle("one", "", (file,)),)
+sys.exit(main(["models", "install", "one"]))
+"""
+
+
+def test_control_c_stops_at_once_and_keeps_what_came(hub, files, root):
+    file = next(file for file in files if file.mode == DECODER)
+    assert file.size
+    hub.faults.append(Fault(cut=file.size // 2, gate=threading.Event()))
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, file.name, str(file.size), str(file.sha256)],
+        cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "0", "HF_HUB_DOWNLOAD_TIMEOUT": "1"},
+    )
+    assert process.stdout and process.stderr
+    assert any("MB/s" in line for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130 and process.stderr.read() == "Stopped.\n"
+    assert [name for name, _ in unfinished(root)] == [file] and not place(root, file).exists()
 
 
 def test_the_progress_says_bytes_speed_and_time_left():
