@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from .geometry import Area, place
 from .protocol.job import LayerSet
 
+EDGE = 8
+"""Pixels left around what is to be seen of a layer: where it is scaled or blurred, the colour beside its edge counts."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -48,7 +51,7 @@ def faded(pixels: bytes, opacity: int) -> bytes:
 
 
 def pictures(layer_set: LayerSet, area: Area) -> tuple[Picture, ...]:
-    """Return the layers of a result, bottom first, as they go into `area` of a document."""
+    """Return the layers of a result, bottom first and trimmed, as they go into `area` of a document."""
     requested = (layer_set.request.width, layer_set.request.height)
     ready = []
     for layer in layer_set.layers:
@@ -58,8 +61,47 @@ def pictures(layer_set: LayerSet, area: Area) -> tuple[Picture, ...]:
             from .scaling import scaled  # here, because it needs Qt and the rest of this module does not
 
             pixels = scaled(pixels, (layer.box.width, layer.box.height), (where.width, where.height))
-        ready.append(Picture(layer.name, where, pixels, layer.opacity, layer.visible, layer.image))
+        ready.append(trimmed(Picture(layer.name, where, pixels, layer.opacity, layer.visible, layer.image)))
     return tuple(ready)
+
+
+def trimmed(picture: Picture) -> Picture:
+    """Return a picture without the transparent border around what is to be seen, but for `EDGE` pixels of it.
+
+    One that is transparent everywhere stays as it is.
+    """
+    area, alpha = picture.area, picture.pixels[3::4]
+    if not alpha.strip(b"\0"):
+        return picture
+    top = (len(alpha) - len(alpha.lstrip(b"\0"))) // area.width
+    bottom = (len(alpha.rstrip(b"\0")) - 1) // area.width + 1
+    columns = [alpha[x :: area.width] for x in range(area.width)]
+    left = next(x for x, column in enumerate(columns) if column.strip(b"\0"))
+    right = next(x for x in range(area.width, 0, -1) if columns[x - 1].strip(b"\0"))
+    left, top = max(0, left - EDGE), max(0, top - EDGE)
+    right, bottom = min(area.width, right + EDGE), min(area.height, bottom + EDGE)
+    inner = Area(area.x + left, area.y + top, right - left, bottom - top)
+    return replace(picture, area=inner, pixels=_cut(picture.pixels, area, inner, 4))
+
+
+def clipped(ready: Sequence[Picture], area: Area, softness: bytes) -> tuple[Picture, ...]:
+    """Return pictures that lie in an area with their alpha multiplied by `softness`, one byte for each pixel of it."""
+    from .scaling import multiplied  # as above
+
+    result = []
+    for picture in ready:
+        pixels = bytearray(picture.pixels)
+        mask = _cut(softness, area, picture.area, 1)
+        pixels[3::4] = multiplied(picture.pixels[3::4], mask, (picture.area.width, picture.area.height))
+        result.append(replace(picture, pixels=bytes(pixels)))
+    return tuple(result)
+
+
+def _cut(pixels: bytes, area: Area, inner: Area, channels: int) -> bytes:
+    """The pixels of an area that lie in an inner one."""
+    left, width = (inner.x - area.x) * channels, inner.width * channels
+    starts = (y * area.width * channels + left for y in range(inner.y - area.y, inner.y - area.y + inner.height))
+    return b"".join(pixels[start : start + width] for start in starts)
 
 
 def moved(ready: Sequence[Picture], made_for: Area, area: Area) -> tuple[Picture, ...]:

@@ -1,4 +1,4 @@
-"""Scaling of straight-alpha pixels with Qt, which Krita's Python has in place of an imaging library."""
+"""Straight-alpha pixels scaled and multiplied by Qt, which Krita's Python has in place of an imaging library."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ def scaled(bgra: bytes, size: tuple[int, int], new_size: tuple[int, int]) -> byt
     pixels = bytearray(image_bytes(_smooth(colour, new_size).convertToFormat(_Format.Format_RGB32), 4))
     pixels[3::4] = image_bytes(_smooth(alpha, new_size).convertToFormat(_Format.Format_Grayscale8), 1)
     return bytes(pixels)
+
+
+def multiplied(one: bytes, other: bytes, size: tuple[int, int]) -> bytes:
+    """Return the product of two planes of `size` (width, height), one byte each, 255 being one."""
+    width, height = size
+    planes = [
+        QtGui.QImage(plane, width, height, width, _Format.Format_Grayscale8).convertToFormat(_Format.Format_RGB32)
+        for plane in (one, other)
+    ]
+    painter = QtGui.QPainter(planes[0])
+    painter.setCompositionMode(QtGui.QPainter.CompositionMode.CompositionMode_Multiply)
+    painter.drawImage(0, 0, planes[1])
+    painter.end()
+    return image_bytes(planes[0].convertToFormat(_Format.Format_Grayscale8), 1)
 
 
 def _smooth(image, size: tuple[int, int]):

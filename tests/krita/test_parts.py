@@ -52,6 +52,32 @@ def test_pictures_know_their_image_and_whether_they_are_shown(plugin):
     assert ready[0].area == plugin("geometry").Area(5, 6, 2, 1)
 
 
+@pytest.mark.parametrize(
+    ("shown", "inner"),
+    [((20, 30, 4, 2), (12, 22, 20, 18)), ((0, 0, 1, 1), (0, 0, 9, 9)), ((39, 49, 1, 1), (31, 41, 9, 9)), (None, None)],
+)
+def test_trimmed_pictures_keep_what_is_seen_with_the_colour_around_it(plugin, shown, inner):
+    geometry, pixels = plugin("geometry"), plugin("pixels")
+    whole = geometry.Area(100, 200, 40, 50)
+    data = bytearray((7, 8, 9, 0)) * (whole.width * whole.height)
+    if shown:
+        x, y, width, height = shown
+        for row in range(y, y + height):
+            for column in range(x, x + width):
+                data[(row * whole.width + column) * 4 + 3] = 1 + row
+    trimmed = pixels.trimmed(pixels.Picture("seed 1", whole, bytes(data), 1.0, True))
+    x, y, width, height = inner or (0, 0, whole.width, whole.height)
+    assert trimmed.area == geometry.Area(100 + x, 200 + y, width, height)
+    rows = range(y, y + height)
+    assert trimmed.pixels == b"".join(data[(r * 40 + x) * 4 : (r * 40 + x + width) * 4] for r in rows)
+
+
+@pytest.mark.parametrize(("opacity", "alpha"), [(255, (0, 1, 128, 255)), (128, (0, 1, 64, 128)), (0, (0, 0, 0, 0))])
+def test_faded_pixels_keep_their_colour(plugin, opacity, alpha):
+    pixels = b"".join(bytes((10, 20, 30, a)) for a in (0, 1, 128, 255))
+    assert plugin("pixels").faded(pixels, opacity) == b"".join(bytes((10, 20, 30, a)) for a in alpha)
+
+
 @pytest.mark.parametrize(("size", "corner"), [((200, 200), (5, 6)), ((68, 200), (2, 68)), ((30, 30), (-17, -17))])
 def test_kept_pictures_stay_where_they_fit_and_are_centred_where_not(plugin, size, corner):
     area = plugin("geometry").Area(5, 6, 64, 64)

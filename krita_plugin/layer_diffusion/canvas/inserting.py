@@ -104,7 +104,7 @@ def _lower(document, copy, active, helper) -> None:
             document.waitForDone()
         helper.remove()
         if active is not None:
-            document.setActiveNode(active)
+            _keep_active(document, active, copy)
 
     QtCore.QTimer.singleShot(ACTIVE_LATE_MS, finish)
 
