@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .notices import Trouble
+from .translation import mark, tr
 
 CONFIG = Path(__file__).with_name("backend.json")
 START_LIMIT_S = 60.0
 """A cold disk and a virus scanner can hold the first start up for a long time."""
-INSTALL = "Run the installer (python3 -m installer) in the project's folder, then start Krita again."
+INSTALL = mark("Run the installer (python3 -m installer) in the project's folder, then start Krita again.")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ class BackendProcess:
                     creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
                 )
         except OSError as error:
-            raise Trouble(f"The backend cannot be started: {error.strerror or error}.", INSTALL) from error
+            raise Trouble(
+                tr("The backend cannot be started: {reason}.", reason=error.strerror or error), INSTALL
+            ) from error
         try:
             address = self._ready(self._process)
         except Trouble:
@@ -95,9 +98,9 @@ class BackendProcess:
             config = json.loads(self._config.read_text(encoding="utf-8"))
             python, root = config["python"], config["root"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Trouble("The backend is not installed for this Krita.", INSTALL) from error
+            raise Trouble(mark("The backend is not installed for this Krita."), INSTALL) from error
         if not Path(python).exists() or not Path(root).is_dir():
-            raise Trouble("The backend was moved or removed after it was installed.", INSTALL)
+            raise Trouble(mark("The backend was moved or removed after it was installed."), INSTALL)
         return python, root
 
     def _ready(self, process: subprocess.Popen[bytes]) -> Address:
@@ -108,8 +111,8 @@ class BackendProcess:
             line = lines.get(timeout=START_LIMIT_S)
         except queue.Empty:
             raise Trouble(
-                f"The backend did not get ready within {START_LIMIT_S:.0f} seconds.",
-                f"Try again; its log is {self._log}.",
+                tr("The backend did not get ready within {seconds} seconds.", seconds=round(START_LIMIT_S)),
+                tr("Try again; its log is {log}.", log=self._log),
             ) from None
         try:
             ready = json.loads(line)
@@ -118,7 +121,9 @@ class BackendProcess:
             token = Path(ready["token_file"]).read_text(encoding="utf-8").strip()
             return Address(str(ready["host"]), int(ready["port"]), token)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Trouble(f"The backend could not start{self._last_words()}.", self._advice()) from error
+            raise Trouble(
+                f"{tr('The backend could not start')}{self._last_words()}.", self._advice()
+            ) from error
 
     def _last_words(self) -> str:
         try:
@@ -129,7 +134,7 @@ class BackendProcess:
         return f": {said[-1][:200].rstrip('.')}" if said else ""
 
     def _advice(self) -> str:
-        return f"{INSTALL} The whole log is {self._log}."
+        return f"{tr(INSTALL)} {tr('The whole log is {log}.', log=self._log)}"
 
 
 def _read(process: subprocess.Popen[bytes], lines: queue.Queue[bytes]) -> None:

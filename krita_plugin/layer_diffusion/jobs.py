@@ -10,13 +10,14 @@ from .notices import Notice
 from .pixels import Picture
 from .protocol.job import Phase, Progress
 from .protocol.request import Request
+from .translation import mark, tr
 
 PHASES = {
-    Phase.LOADING: "Loading the model",
-    Phase.PROMPT: "Reading the prompt",
-    Phase.ENCODING: "Encoding the layers",
-    Phase.DENOISING: "Denoising",
-    Phase.DECODING: "Decoding transparency",
+    Phase.LOADING: mark("Loading the model"),
+    Phase.PROMPT: mark("Reading the prompt"),
+    Phase.ENCODING: mark("Encoding the layers"),
+    Phase.DENOISING: mark("Denoising"),
+    Phase.DECODING: mark("Decoding transparency"),
 }
 
 
@@ -45,6 +46,10 @@ class Job:
     progress: Progress | None = None
     inputs: tuple[bytes, ...] = ()
     """Straight RGBA of the request's inputs, in their order; kept as long as they may have to be sent again."""
+    place: str = "top"
+    """Where in the stack its layers go, as `canvas.Place` counts."""
+    source: str = ""
+    """Id of the layer that they replace."""
     pictures: tuple[Picture, ...] = ()
     kept_because: Notice | None = None
     sent: int = 0
@@ -76,12 +81,12 @@ class Job:
     def text(self) -> str:
         """Say in a few words what is happening to it."""
         if self.stage is Stage.CANCELLING:
-            return "Cancelling"
+            return tr("Cancelling")
         if self.stage is Stage.ARRIVED:
-            return "Waiting for the brush"
+            return tr("Waiting for the brush")
         if self.stage is Stage.WAITING:
-            return f"Waiting, {self.position} before it" if self.position else "Waiting"
+            return tr("Waiting, {count} before it", count=self.position) if self.position else tr("Waiting")
         if self.progress is None:
-            return "Starting"
-        words = PHASES[self.progress.phase]
+            return tr("Starting")
+        words = tr(PHASES[self.progress.phase])
         return f"{words} {self.progress.step}/{self.progress.total}" if self.progress.total > 1 else words

@@ -20,6 +20,7 @@ from .protocol.job import LayerSet
 from .protocol.messages import Done, Generate, Hello, Message, Refused, Welcome, build, parse
 from .qt import QtCore
 from .session import LinkState
+from .translation import mark, tr
 
 Parcel = tuple[Message, tuple[bytes, ...]]
 """A message and the pictures that follow it."""
@@ -28,7 +29,8 @@ REPLACED = 4001
 """Close code of the protocol: a newer connection with our id is there, and would be closed if we came back."""
 
 TAKEN_OVER = Notice(
-    "Another connection of this docker took its place.", "Press Generate to connect again; no result is lost."
+    mark("Another connection of this docker took its place."),
+    mark("Press Generate to connect again; no result is lost."),
 )
 
 
@@ -154,8 +156,8 @@ class Link(QtCore.QObject):
             raise _Stop(
                 LinkState.FAILED,
                 Notice(
-                    f"The backend refused the connection (status {error.response.status_code}).",
-                    "Start Krita again; if that does not help, run the installer again.",
+                    tr("The backend refused the connection (status {status}).", status=error.response.status_code),
+                    mark("Start Krita again; if that does not help, run the installer again."),
                 ),
             ) from error
 

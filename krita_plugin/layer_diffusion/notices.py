@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .protocol.errors import LayerDiffusionError
+from .translation import tr
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Notice:
         return cls(error.message, error.hint)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        """Both in the person's language, as far as they are known in it."""
+        return f"{tr(self.message)} {tr(self.hint)}".strip()
 
 
 class Trouble(Exception):

@@ -34,6 +34,11 @@ class Task:
         return tuple(tuple(source for source in Source if source in need) + init for need in self.operation.needs)
 
     @property
+    def extracts(self) -> bool:
+        """Whether everything it needs is in its pictures, so that it can do without a prompt."""
+        return self.operation in (Operation.EXTRACT_FOREGROUND, Operation.EXTRACT_BACKGROUND)
+
+    @property
     def prompted(self) -> tuple[Role, ...]:
         """The layers that take a prompt of their own, topmost first; none when there is only one layer."""
         makes = self.operation.makes

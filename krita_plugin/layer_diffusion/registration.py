@@ -8,6 +8,7 @@ from . import canvas
 from .docker.controller import Controller
 from .docker.panel import Panel
 from .qt import QtCore, QtWidgets
+from .translation import choose
 
 DOCKER = "layer_diffusion"
 TITLE = "Layer Diffusion"
@@ -51,6 +52,7 @@ class LayerDiffusionDocker(DockWidget):
 
 def register() -> None:
     """Called when Krita loads the plugin."""
+    choose(QtCore.QLocale().name())  # Krita sets it to the language that it was told to speak
     # Krita 5 has the short name of this enum's member, Krita 6 the full one.
     positions = getattr(DockWidgetFactoryBase, "DockPosition", DockWidgetFactoryBase)
     right = getattr(positions, "DockRight", None) or DockWidgetFactoryBase.DockRight

@@ -34,6 +34,7 @@ from .protocol.messages import (
     Welcome,
 )
 from .protocol.request import Request
+from .translation import mark
 
 MOST_TRIES = 3
 """How often a job is given to a backend; one that took several backends down with it will take down the next."""
@@ -42,13 +43,13 @@ MOST_TRIES = 3
 class LinkState(Enum):
     """The connection, as the status line says it."""
 
-    IDLE = "Starts with the first picture"
-    STARTING = "Starting the backend…"
-    CONNECTING = "Connecting…"
-    READY = "Ready"
-    LOST = "Connection lost, trying again…"
-    REPLACED = "Another connection took over"
-    FAILED = "The backend is not running"
+    IDLE = mark("Starts with the first picture")
+    STARTING = mark("Starting the backend…")
+    CONNECTING = mark("Connecting…")
+    READY = mark("Ready")
+    LOST = mark("Connection lost, trying again…")
+    REPLACED = mark("Another connection took over")
+    FAILED = mark("The backend is not running")
 
 
 class Sender(Protocol):
@@ -70,9 +71,12 @@ class Session:
 
     # What the person does
 
-    def generate(self, request: Request, document: object, area: Area, inputs: tuple[bytes, ...] = ()) -> Job:
-        """Ask for a job; it is sent now or as soon as there is a connection. `inputs` are the pixels of the request's."""
-        job = Job(secrets.token_hex(16), request, document, area, inputs=inputs)
+    def generate(
+        self, request: Request, document: object, area: Area, inputs: tuple[bytes, ...] = (), place: str = "top",
+        source: str = "",
+    ) -> Job:  # fmt: skip
+        """Ask for a job, whose attributes these are; it is sent now or as soon as there is a connection."""
+        job = Job(secrets.token_hex(16), request, document, area, inputs=inputs, place=place, source=source)
         self.jobs[job.id] = job
         self.notice = None
         self._submit(job)
@@ -226,8 +230,8 @@ class Session:
         else:
             del self.jobs[job.id]
             self.notice = Notice(
-                "The backend ended several times while it worked on this job.",
-                "Try a smaller size or another model; the backend's log tells more.",
+                mark("The backend ended several times while it worked on this job."),
+                mark("Try a smaller size or another model; the backend's log tells more."),
             )
 
     def _progress(self, message: Queued | Started | Running) -> None:

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
 
-from .protocol.limits import MAX_BATCH, MAX_CFG, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE
+from .protocol.limits import MAX_BATCH, MAX_CFG, MAX_SEED, MAX_SIDE, MAX_STEPS, MAX_WEIGHT, MIN_SIDE
+from .protocol.request import Decoding, Injection, Sampler
 
 
 class SizeMode(str, Enum):
@@ -19,10 +20,30 @@ class SizeMode(str, Enum):
 
 @dataclass(frozen=True)
 class Settings:
-    """The docker's fields; `seed` is the one last used when `random_seed` is on."""
+    """The docker's fields.
 
+    Attributes:
+        task: id of an entry of the operation selector.
+        way: number of the set of layers it starts from, where it has several.
+        foreground, background, blend, init: which layers the pickers name, as `Choice.text` of `sources`.
+        style: name of the style that was chosen last.
+        place: where in the stack results go, as `canvas.Place` counts.
+        seed: the one last used when `random_seed` is on.
+        advanced, layer_prompts: whether these parts are unfolded.
+    """
+
+    task: str = "object"
+    way: int = 0
+    foreground: str = ""
+    background: str = ""
+    blend: str = ""
+    init: str = ""
     prompt: str = ""
     negative: str = ""
+    foreground_prompt: str = ""
+    background_prompt: str = ""
+    blend_prompt: str = ""
+    style: str = ""
     model: str = ""
     size_mode: SizeMode = SizeMode.DOCUMENT
     width: int = 512
@@ -32,7 +53,15 @@ class Settings:
     seed: int = 0
     random_seed: bool = True
     batch: int = 1
+    place: str = "top"
+    sampler: Sampler = Sampler.DPMPP_2M_KARRAS
+    injection: Injection = Injection.ATTENTION
+    weight: float = 1.0
+    stop_at: float = 1.0
+    strength: float = 0.6
+    decoding: Decoding = Decoding.FULL
     advanced: bool = False
+    layer_prompts: bool = False
 
     def to_text(self) -> str:
         """Return the settings as text for `from_text`."""
@@ -62,12 +91,17 @@ _RANGES = {
     "cfg": (0, MAX_CFG),
     "seed": (0, MAX_SEED),
     "batch": (1, MAX_BATCH),
+    "weight": (0, MAX_WEIGHT),
+    "stop_at": (0, 1),
+    "strength": (0, 1),
+    "way": (0, 1),
 }
 
 
 def _usable(name: str, default: object, value: object) -> object | None:
-    if isinstance(default, SizeMode):
-        return SizeMode(value) if value in {mode.value for mode in SizeMode} else None
+    if isinstance(default, Enum):
+        kind = type(default)
+        return kind(value) if value in [member.value for member in kind] else None
     if isinstance(default, str):
         return value if isinstance(value, str) else None
     if isinstance(default, bool) or isinstance(value, bool):

@@ -1,8 +1,8 @@
 """Texts in the person's language, without Qt: English in the code, the others in `languages/`.
 
 A language is one file `languages/CODE.json`, an object of English text → translated text. What it lacks stays
-English. Texts that are not shown where they are written (in tables, in values of enums) are wrapped in `mark` there and in
-`tr` where they are shown; tests/krita/test_translation.py finds both and says what a language lacks.
+English. Texts that are not shown where they are written (in tables, in values of enums) are wrapped in `mark` there
+and in `tr` where they are shown; tests/krita/test_translation.py finds both and says what a language lacks.
 """
 
 from __future__ import annotations

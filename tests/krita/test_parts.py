@@ -107,9 +107,16 @@ def test_suggestions(plugin, text, found):
 
 
 def test_settings_are_remembered(plugin):
-    settings = plugin("settings")
-    own = settings.SizeMode.OWN
-    kept = settings.Settings("gläser\n“two”", "bad", "sdxl", own, 640, 480, 30, 7.5, 2**32 - 1, False, 4, True)
+    settings, request = plugin("settings"), plugin("protocol.request")
+    kept = settings.Settings(
+        task="blend", way=1, foreground="active", background="below", blend="{1-2}", init="selected",
+        prompt="gläser\n“two”", negative="bad", foreground_prompt="f", background_prompt="b", blend_prompt="m",
+        style="mine", model="sdxl", size_mode=settings.SizeMode.OWN, width=640, height=480, steps=30, cfg=7.5,
+        seed=2**32 - 1, random_seed=False, batch=4, place="below", sampler=request.Sampler.UNIPC,
+        injection=request.Injection.CONVOLUTION, weight=1.5, stop_at=0.5, strength=0.25,
+        decoding=request.Decoding.FAST, advanced=True, layer_prompts=True,
+    )  # fmt: skip
+    assert not [name for name, value in vars(kept).items() if value == getattr(settings.Settings(), name)]
     assert settings.Settings.from_text(kept.to_text()) == kept
 
 

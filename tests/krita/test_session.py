@@ -33,7 +33,8 @@ def at(plugin):
         return made.generate(request(prompt), "document", plugin("geometry").Area(0, 0, 64, 64), inputs)
 
     return SimpleNamespace(
-        session=made, sent=sent, pixels=pixels, messages=messages, stage=jobs.Stage, link=session.LinkState, errors=errors,
+        session=made, sent=sent, pixels=pixels, messages=messages, stage=jobs.Stage, link=session.LinkState,
+        errors=errors,
         welcome=welcome, running=running, generate=generate, notices=plugin("notices"), area=plugin("geometry").Area,
         picture=plugin("pixels").Picture("x", plugin("geometry").Area(2, 3, 2, 1), bytes(8), 1.0, True),
     )  # fmt: skip

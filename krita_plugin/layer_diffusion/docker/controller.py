@@ -8,22 +8,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from .. import canvas
+from .. import asking, canvas
 from ..backend_process import BackendProcess
-from ..geometry import request_size
+from ..geometry import Area, request_size
 from ..jobs import Job, Stage
 from ..kept import Shelf
 from ..link import Link
 from ..notices import Notice, Trouble
+from ..operations import why_not
 from ..pixels import pictures
 from ..protocol.errors import LayerDiffusionError
-from ..protocol.job import LayerSet
+from ..protocol.job import LayerSet, ModelInfo
 from ..protocol.limits import MAX_SEED
-from ..protocol.request import Operation, Request
 from ..qt import QtCore, QtWidgets
 from ..session import LinkState, Session
 from ..settings import Settings, SizeMode
+from ..styles import Styles
+from ..translation import mark, tr
+from .inputs import Inputs
 from .panel import Panel
+from .styling import Styling
 
 LOOK_MS = 400
 """Krita does not tell when the selection or the active document changes; looking costs microseconds."""
@@ -31,8 +35,8 @@ RETRY_MS = 150
 SAVE_MS = 1000
 START_MS = 500
 
-CLOSED = Notice("The document was closed; the result is kept.", "Open a document and press Insert.")
-NOT_WRITTEN = "The result is kept only until Krita is closed, since it could not be written to the disk"
+CLOSED = Notice(mark("The document was closed; the result is kept."), mark("Open a document and press Insert."))
+NOT_WRITTEN = mark("The result is kept only until Krita is closed, since it could not be written to the disk")
 
 
 @functools.cache
@@ -59,13 +63,19 @@ class Controller(QtCore.QObject):
     def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
         self._panel = panel
-        self._models: tuple = ()
+        self._models: tuple[ModelInfo, ...] = ()
         self._fields = Settings.from_text(canvas.read_setting("fields", ""))
         self._link = Link(self._locate, self._prepare, f"Krita {canvas.version()}", secrets.token_hex(16))
         self.session = Session(self._link.send, self._changed)
         self._link.changed.connect(self.session.connection)
         self._link.received.connect(self.session.received)
         self._link.arrived.connect(self._arrived)
+        self._inputs = Inputs(panel)
+        self._styling = Styling(
+            panel.styles, Styles(canvas.data_folder() / "styles"), lambda: self._fields, self._show_fields,
+            self.session.report,
+        )  # fmt: skip
+        self._styling.show_models(())
         self._is_inserting = False
         self._looking = self._timer(LOOK_MS, self.look, single=False)
         self._inserting = self._timer(RETRY_MS, self._insert_arrived)
@@ -102,37 +112,37 @@ class Controller(QtCore.QObject):
         if self._panel.seed.die.isChecked():
             self._panel.seed.show_seed(secrets.randbelow(MAX_SEED + 1), True)
         self._read_fields()
-        settings = self._fields
+        settings, task = self._fields, self._panel.task
         self._link.start()
         try:
             document = canvas.active_document()
             if document is None:
-                raise Trouble("No document is open.", "Create or open one, then press Generate.")
-            if not settings.prompt.strip():
-                raise Trouble("The prompt is empty.", "Type what should appear, for example: a red apple.")
-            area = canvas.area_of(document, settings.size_mode, settings.width, settings.height)
-            width, height = request_size(area.width, area.height)
-            request = Request(
-                operation=Operation.OBJECT,
-                model=settings.model or "builtin",
-                prompt=settings.prompt,
-                negative=settings.negative,
-                width=width,
-                height=height,
-                steps=settings.steps,
-                cfg=settings.cfg,
-                seed=settings.seed,
-                batch=settings.batch,
-            )
+                raise Trouble(tr("No document is open."), tr("Create or open one, then try again."))
+            reason = why_not(task, self._model())
+            if reason:
+                raise Trouble(reason, tr("Choose another operation or another model."))
+            area = self._area(document)
+            size = request_size(area.width, area.height)
+            inputs, pixels = self._inputs.read(document, area, size)
+            request = asking.request(settings, task, self._panel.styles.style_chosen, size, inputs)
+            place, source = self._place(document)
         except Trouble as error:
             self.session.report(error.notice)
         except LayerDiffusionError as error:
             self.session.report(Notice.of(error))
         except ValueError as error:
-            self.session.report(Notice(str(error), "Choose another area or size."))
+            self.session.report(Notice(str(error), tr("Choose another area or size.")))
         else:
-            self.session.generate(request, document, area)
+            self.session.generate(request, document, area, pixels, place, source)
             self._save()
+
+    def _place(self, document) -> tuple[str, str]:
+        """Where the result goes, and which layer it replaces."""
+        if self._fields.place != canvas.Place.REPLACE.value:
+            return self._fields.place, ""
+        if not self._panel.task.refines:
+            return canvas.Place.ABOVE.value, ""
+        return self._fields.place, self._inputs.replaceable(document)
 
     def cancel(self) -> None:
         """Stop the oldest job; the next one goes on."""
@@ -145,7 +155,7 @@ class Controller(QtCore.QObject):
         document = canvas.active_document()
         for job in self.session.at(Stage.KEPT)[:1]:
             if document is None:
-                self.session.report(Notice("No document is open.", "Create or open one, then press Insert."))
+                self.session.report(Notice(tr("No document is open."), tr("Create or open one, then try again.")))
                 return
             self.session.release(job, document, job.area.inside(document.width(), document.height()))
             self._insert_arrived()
@@ -157,23 +167,30 @@ class Controller(QtCore.QObject):
             shelf().remove(job.id)
 
     def look(self) -> None:
-        """Say which size the result will have, as document and selection are now."""
-        self._panel.size_note.say(self._size_text(self._fields))
-
-    def _size_text(self, settings: Settings) -> str:
-        document = canvas.active_document()
-        if document is None:
-            return "No document is open"
+        """Follow document, layers and selection: the size of the result, and what the pickers offer and show."""
+        document, area = canvas.active_document(), None
         try:
-            area = canvas.area_of(document, settings.size_mode, settings.width, settings.height)
-            width, height = request_size(area.width, area.height)
+            if document is not None:
+                area = self._area(document)
+            note = self._size_text(area)
         except Trouble as error:
-            return error.notice.message
+            note = tr(error.notice.message)
         except ValueError as error:
-            return str(error)
+            note = str(error)
+        self._panel.size_note.say(note)
+        self._inputs.look(document, area)
+
+    def _area(self, document) -> Area:
+        return canvas.area_of(document, self._fields.size_mode, self._fields.width, self._fields.height)
+
+    def _size_text(self, area: Area | None) -> str:
+        if area is None:
+            return tr("No document is open.")
+        width, height = request_size(area.width, area.height)
         if (width, height) != (area.width, area.height):
-            return f"{area.width} × {area.height} px, made at {width} × {height}"
-        return "" if settings.size_mode is SizeMode.OWN else f"{width} × {height} px"
+            made = f"{width} × {height}"
+            return tr("{width} × {height} px, made at {made}", width=area.width, height=area.height, made=made)
+        return "" if self._fields.size_mode is SizeMode.OWN else f"{width} × {height} px"
 
     # The connection's thread calls these two
 
@@ -208,7 +225,7 @@ class Controller(QtCore.QObject):
             self._keep(job, CLOSED)
         elif canvas.is_idle(job.document):
             try:
-                canvas.insert(job.document, job.name, job.pictures)
+                canvas.insert(job.document, job.name, job.pictures, canvas.Place(job.place), job.source)
             except Trouble as error:
                 self._keep(job, error.notice)
             else:
@@ -220,7 +237,7 @@ class Controller(QtCore.QObject):
             shelf().put(job)
         except OSError as error:
             reason = error.strerror or error
-            self.session.report(Notice(f"{NOT_WRITTEN}: {reason}.", "Insert it before you close Krita."))
+            self.session.report(Notice(f"{tr(NOT_WRITTEN)}: {reason}.", tr("Insert it before you close Krita.")))
         self.session.keep(job, why)
 
     def _restore(self) -> None:
@@ -229,8 +246,8 @@ class Controller(QtCore.QObject):
             self.session.restore(jobs.pop(0), CLOSED)
         if damaged:
             folder = damaged.pop().parent
-            hint = f"Generate it again; the damaged file stays in {folder}."
-            self.session.report(Notice("A kept result is damaged and cannot be read.", hint))
+            hint = tr("Generate it again; the damaged file stays in {folder}.", folder=folder)
+            self.session.report(Notice(tr("A kept result is damaged and cannot be read."), hint))
 
     # The panel
 
@@ -255,22 +272,30 @@ class Controller(QtCore.QObject):
         if session.models != self._models:
             self._models = session.models
             panel.show_models(session.models, self._fields.model)
+            self._styling.show_models(session.models)
             self._show_model()
         unfinished = session.unfinished
         panel.show_cancel(sum(job.stage is not Stage.CANCELLING for job in unfinished))
         jobs = unfinished or session.at(Stage.ARRIVED)
         if jobs:
-            words = jobs[0].text() if session.link is LinkState.READY else session.link.value
-            more = f" · {len(jobs) - 1} more" if len(jobs) > 1 else ""
+            words = jobs[0].text() if session.link is LinkState.READY else tr(session.link.value)
+            more = " · " + tr("{count} more", count=len(jobs) - 1) if len(jobs) > 1 else ""
             panel.show_progress(words + more, jobs[0].fraction)
         else:
-            panel.show_status(session.link.value)
+            panel.show_status(tr(session.link.value))
         panel.kept.say(_kept_text(session.at(Stage.KEPT)))
         panel.error.say(str(session.notice or ""))
 
+    def _model(self) -> ModelInfo | None:
+        return next((model for model in self._models if model.id == self._fields.model), None)
+
     def _show_model(self) -> None:
-        chosen = self._panel.model.currentData()
-        self._panel.show_model(next((model for model in self._models if model.id == chosen), None))
+        self._read_fields()
+        self._panel.show_model(self._model())
+
+    def _show_fields(self, fields: Settings) -> None:
+        self._panel.show_settings(fields)
+        self._edited()
 
     def _copy_error(self) -> None:
         QtWidgets.QApplication.clipboard().setText(self._panel.error.label.text())
@@ -287,5 +312,5 @@ def _close(link: Link, save: Callable[[], None], _panel=None) -> None:
 def _kept_text(jobs: list[Job]) -> str:
     if not jobs:
         return ""
-    more = f" ({len(jobs) - 1} more after it.)" if len(jobs) > 1 else ""
+    more = " " + tr("({count} more after it.)", count=len(jobs) - 1) if len(jobs) > 1 else ""
     return f"“{jobs[0].name}”: {jobs[0].kept_because}{more}"

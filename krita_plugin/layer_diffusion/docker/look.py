@@ -51,3 +51,30 @@ def die_icon(palette, size: int = 16):
         picture.setDevicePixelRatio(2)
         icon.addPixmap(picture, mode)
     return icon
+
+
+def on_checkerboard(image, palette, side: int, ratio: float = 1.0):
+    """Draw a `QImage` into a square of `side` pixels over a checkerboard; None gives an empty frame.
+
+    `ratio` is the screen's number of pixels for each of Qt's.
+    """
+    picture = QtGui.QPixmap(round(side * ratio), round(side * ratio))
+    picture.setDevicePixelRatio(ratio)
+    picture.fill(QtCore.Qt.GlobalColor.transparent)
+    painter = QtGui.QPainter(picture)
+    if image is None or image.isNull():
+        painter.setPen(mixed(palette.color(Role.WindowText), palette.color(Role.Window), 0.3))
+        painter.drawRect(0, 0, side - 1, side - 1)
+    else:
+        size = image.size().scaled(side, side, QtCore.Qt.AspectRatioMode.KeepAspectRatio)
+        area = QtCore.QRect(QtCore.QPoint((side - size.width()) // 2, (side - size.height()) // 2), size)
+        cell = 6
+        for row in range(area.top(), area.bottom() + 1, cell):
+            for column in range(area.left(), area.right() + 1, cell):
+                odd = ((row - area.top()) + (column - area.left())) // cell % 2
+                tile = QtCore.QRect(column, row, cell, cell).intersected(area)
+                painter.fillRect(tile, QtGui.QColor(150, 150, 150) if odd else QtGui.QColor(200, 200, 200))
+        painter.setRenderHint(QtGui.QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(area, image)
+    painter.end()
+    return picture

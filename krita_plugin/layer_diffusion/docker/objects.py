@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..qt import QtCore, QtWidgets
+from ..translation import tr
 
 SIZE = (230, 320)
 
@@ -20,7 +21,7 @@ class ObjectList(QtWidgets.QFrame):
         self.setFrameShape(QtWidgets.QFrame.Shape.StyledPanel)
         self.search = QtWidgets.QLineEdit()
         self.search.setObjectName("objects_search")
-        self.search.setPlaceholderText("Search")
+        self.search.setPlaceholderText(tr("Search"))
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(self._filter)
         self.names = QtWidgets.QListWidget()

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from ..operations import SOURCES, Task
 from ..protocol.job import ModelInfo
-from ..protocol.limits import MAX_BATCH, MAX_CFG, MAX_SIDE, MAX_STEPS, MIN_SIDE
+from ..protocol.limits import MAX_BATCH, MAX_SIDE, MIN_SIDE
+from ..protocol.request import Source
 from ..qt import QtCore, QtWidgets
 from ..settings import Settings, SizeMode
+from ..translation import mark, tr
+from . import fields
+from .advanced import Advanced
+from .layer_prompts import LayerPrompts
 from .objects import ObjectList
 from .parts import Message, Note, Section, SeedRow
+from .picker import LayerPicker
 from .prompt import PromptEdit
+from .selector import OperationSelector
+from .style_row import StyleRow
 
 SPACE = 6
-SIZE_NAMES = {SizeMode.DOCUMENT: "Document", SizeMode.SELECTION: "Selection", SizeMode.OWN: "Own size"}
+SIZE_NAMES = {
+    SizeMode.DOCUMENT: mark("Document"),
+    SizeMode.SELECTION: mark("Selection"),
+    SizeMode.OWN: mark("Own size"),
+}
+PLACES = {
+    "top": mark("On top of all layers"),
+    "above": mark("Above the active layer"),
+    "below": mark("Below the active layer"),
+    "group": mark("In the active group"),
+    "replace": mark("In place of the layer"),
+}
+"""Values of `canvas.Place`, and what they are called."""
+WAYS = {(Source.FOREGROUND,): mark("A foreground"), (Source.BACKGROUND,): mark("A background")}
 Policy = QtWidgets.QSizePolicy.Policy
 
 
@@ -25,57 +47,61 @@ class Panel(QtWidgets.QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("layer_diffusion_panel")
-        self._make_fields()
+        self._make_operation()
+        self._make_prompts()
+        self._make_model()
+        self._make_size()
         self._make_controls()
+        self._fields = self._bound()
         scroll = QtWidgets.QScrollArea()
         scroll.setObjectName("fields")
-        scroll.setWidget(self._fields())
+        scroll.setWidget(self._above())
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        column = QtWidgets.QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(scroll, 1)
-        column.addWidget(self._controls())
+        self._column = QtWidgets.QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
+        self._column.addWidget(scroll, 1)
+        self._column.addWidget(self._below())
+        self._connect()
+        self.show_task()
 
     def showEvent(self, event) -> None:  # noqa: N802 - Qt's name
         """Tell the controller, which starts nothing before the docker is seen."""
         super().showEvent(event)
         self.shown.emit()
 
+    def place(self, queue, results) -> None:
+        """Put the list of jobs below the progress bar, and the results below that, where they share the room."""
+        self._column.addWidget(queue)
+        self._column.addWidget(results, 1)
+
     # What the person set
+
+    @property
+    def task(self) -> Task:
+        """The chosen operation."""
+        return self.operation.task
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What the chosen operation starts from, in the chosen way."""
+        ways = self.task.ways
+        return ways[min(self.way.currentIndex(), len(ways) - 1)] if self.way.count() else ways[0]
 
     def settings(self) -> Settings:
         """Return the fields' values."""
-        return Settings(
-            prompt=self.prompt.toPlainText(),
-            negative=self.negative.text(),
-            model=self.model.currentData() or "",
-            size_mode=SizeMode(self.size_mode.currentData()),
-            width=self.own_width.value(),
-            height=self.own_height.value(),
-            steps=self.steps.value(),
-            cfg=self.cfg.value(),
-            seed=self.seed.seed(),
-            random_seed=self.seed.die.isChecked(),
-            batch=self.batch.value(),
-            advanced=self.advanced.head.isChecked(),
-        )
+        return Settings(**{name: field.read() for name, field in self._fields.items()})
 
     def show_settings(self, settings: Settings) -> None:
-        """Put values into the fields; the model follows when the models are known."""
-        self.prompt.setPlainText(settings.prompt)
-        self.negative.setText(settings.negative)
-        self.size_mode.setCurrentIndex(self.size_mode.findData(settings.size_mode.value))
-        self.own_width.setValue(settings.width)
-        self.own_height.setValue(settings.height)
-        self.steps.setValue(settings.steps)
-        self.cfg.setValue(settings.cfg)
+        """Put values into the fields; a model that is not in the list follows when it is known."""
+        for name, field in self._fields.items():
+            field.show(getattr(settings, name))
+        # The die says how the seed is shown, so that both are shown together.
         self.seed.show_seed(settings.seed, settings.random_seed)
-        self.batch.setValue(settings.batch)
-        self.advanced.head.setChecked(settings.advanced)
-        self._own_size_shown()
+        self.way.setCurrentIndex(settings.way)
+        self.show_task()
 
     def show_models(self, models: tuple[ModelInfo, ...], wanted: str) -> None:
         """Fill the list of models, keeping the chosen one or else taking `wanted` where it is installed."""
@@ -90,19 +116,43 @@ class Panel(QtWidgets.QWidget):
 
     def show_model(self, model: ModelInfo | None) -> None:
         """Show what is known about the chosen model."""
-        note = model.note if model else ""
+        note = tr(model.note) if model else ""
         self.note.say(note[:1].upper() + note[1:])
         self.model.setToolTip(model.name if model else "")
         names = model.objects if model else ()
         self.prompt.names = names
         self.objects.setVisible(bool(names))
-        self.objects.setToolTip(f"What can it draw? ({len(names)} things)")
+        self.objects.setToolTip(tr("What can it draw? ({count} things)", count=len(names)))
+        self.operation.show_model(model)
+        self._reason_shown()
+        self.advanced_fields.show_family(model.family if model else "")
+
+    def show_task(self) -> None:
+        """Show the inputs of the chosen operation, and say on the button what it does."""
+        task = self.task
+        ways = task.ways
+        if self.way.count() != len(ways):
+            self.way.blockSignals(True)
+            self.way.clear()
+            for way in ways if len(ways) > 1 else ():
+                self.way.addItem(tr(WAYS[way]))
+            self.way.blockSignals(False)
+        self.way_row.setVisible(len(ways) > 1)
+        for source, picker in self.pickers.items():
+            picker.setVisible(source in self.sources)
+        self.strength_row.setVisible(task.refines)
+        self.place.model().item(self.place.findData("replace")).setEnabled(task.refines)
+        self.layer_prompts.setVisible(bool(task.prompted))
+        self.layer_prompt_lines.show_for(task.prompted)
+        self.generate.setText(tr(task.button))
+        self.generate.setToolTip(f"{tr(task.about)} ({tr('Ctrl+Enter in the prompt')})")
+        self._reason_shown()
 
     def show_cancel(self, jobs: int) -> None:
         """Offer to cancel the job that is going on, or all of `jobs`."""
         self.cancel.setEnabled(jobs > 0)
-        self.cancel.setToolTip("Cancel the oldest job; the arrow offers all of them." if jobs > 1 else "")
-        self.cancel_all.setText(f"Cancel all {jobs} jobs" if jobs > 1 else "Cancel all")
+        self.cancel.setToolTip(tr("Cancel the oldest job; the arrow offers all of them.") if jobs > 1 else "")
+        self.cancel_all.setText(tr("Cancel all {count} jobs", count=jobs) if jobs > 1 else tr("Cancel all"))
 
     def show_status(self, text: str) -> None:
         """Show a quiet line while no job is going on."""
@@ -117,15 +167,32 @@ class Panel(QtWidgets.QWidget):
 
     # The widgets
 
-    def _make_fields(self) -> None:
+    def _make_operation(self) -> None:
+        self.operation = OperationSelector()
+        self.operation_note = Note("operation_note")
+        self.way = QtWidgets.QComboBox()
+        self.way.setObjectName("way")
+        self.way.setToolTip(tr("What there is already."))
+        self.way_row = fields.labelled(tr("From"), self.way)
+        self.pickers = {source: LayerPicker(source.value, tr(name)) for source, name in SOURCES.items()}
+        self.strength = fields.decimal(
+            "strength", 1, 0.05, tr("How much is drawn anew: 0 keeps the layer, 1 keeps nothing of it.")
+        )
+        self.strength_row = fields.labelled(tr("Strength"), self.strength)
+
+    def _make_prompts(self) -> None:
         self.prompt = PromptEdit()
         self.prompt.setObjectName("prompt")
-        self.prompt.setPlaceholderText("What should appear, for example: a red apple")
-        self.prompt.setToolTip("The prompt. Ctrl+Enter generates.")
+        self.prompt.setPlaceholderText(tr("What should appear, for example: a red apple"))
+        self.prompt.setToolTip(tr("The prompt. Ctrl+Enter generates."))
         self.negative = QtWidgets.QLineEdit()
         self.negative.setObjectName("negative")
-        self.negative.setPlaceholderText("Negative prompt")
-        self.negative.setToolTip("What should not appear.")
+        self.negative.setPlaceholderText(tr("Negative prompt"))
+        self.negative.setToolTip(tr("What should not appear."))
+        self.layer_prompt_lines = LayerPrompts()
+        self.layer_prompts = Section(tr("Prompts for single layers"), "layer_prompts", self.layer_prompt_lines)
+
+    def _make_model(self) -> None:
         self.model = QtWidgets.QComboBox()
         self.model.setObjectName("model")
         self.model.setSizePolicy(Policy.Ignored, Policy.Fixed)
@@ -136,59 +203,59 @@ class Panel(QtWidgets.QWidget):
         self.objects.hide()
         self.object_list = ObjectList(self)
         self.note = Note("model_note")
-        self.size_mode = QtWidgets.QComboBox()
-        self.size_mode.setObjectName("size_mode")
-        for mode, name in SIZE_NAMES.items():
-            self.size_mode.addItem(name, mode.value)
+        self.note.hide()
+        self.styles = StyleRow()
+        self.advanced_fields = Advanced()
+        self.advanced = Section(tr("Advanced"), "advanced", self.advanced_fields)
+
+    def _make_size(self) -> None:
+        self.size_mode = fields.choices("size_mode", SIZE_NAMES, tr("Which part of the document the result is for."))
         self.own_width, self.own_height = self._side("own_width"), self._side("own_height")
+        self.own_size = fields.row(self.own_width, QtWidgets.QLabel("×"), self.own_height)
         self.size_note = Note("size_note")
+        self.size_note.hide()
         self.seed = SeedRow()
-        self.batch = QtWidgets.QSpinBox()
-        self.batch.setObjectName("batch")
-        self.batch.setRange(1, MAX_BATCH)
-        self.batch.setToolTip("How many pictures; they become layers of one group, the first one shown.")
-        self.steps = QtWidgets.QSpinBox()
-        self.steps.setObjectName("steps")
-        self.steps.setRange(1, MAX_STEPS)
-        self.steps.setToolTip("How often the picture is refined.")
-        self.cfg = QtWidgets.QDoubleSpinBox()
-        self.cfg.setObjectName("cfg")
-        self.cfg.setRange(0, MAX_CFG)
-        self.cfg.setDecimals(1)
-        self.cfg.setSingleStep(0.5)
-        self.cfg.setToolTip("How strictly the picture follows the prompt.")
+        self.batch = fields.whole(
+            "batch", 1, MAX_BATCH, tr("How many pictures; they become layers of one group, the first one shown.")
+        )
+
+        self.place = QtWidgets.QComboBox()
+        self.place.setObjectName("place")
+        self.place.setToolTip(tr("Where in the stack of layers the result goes."))
+        self.place.setSizePolicy(Policy.Ignored, Policy.Fixed)
+        for place, name in PLACES.items():
+            self.place.addItem(tr(name), place)
 
     def _side(self, name: str):
-        field = QtWidgets.QSpinBox()
-        field.setObjectName(name)
-        field.setRange(MIN_SIDE, MAX_SIDE)
+        field = fields.whole(name, MIN_SIDE, MAX_SIDE, "")
         field.setSingleStep(64)
         field.setSuffix(" px")
+        field.setSizePolicy(Policy.Expanding, Policy.Fixed)
         return field
 
     def _make_controls(self) -> None:
-        self.generate = QtWidgets.QPushButton("Generate")
+        self.generate = QtWidgets.QPushButton()
         self.generate.setObjectName("generate")
-        self.generate.setToolTip("Generate a layer (Ctrl+Enter in the prompt)")
         self.generate.setMinimumHeight(30)
+        self.generate.setSizePolicy(Policy.Ignored, Policy.Fixed)
         font = self.generate.font()
         font.setBold(True)
         self.generate.setFont(font)
         # One button with a menu rather than a second button, which would move others under the mouse.
         self.cancel = QtWidgets.QToolButton()
-        self.cancel.setText("Cancel")
+        self.cancel.setText(tr("Cancel"))
         self.cancel.setObjectName("cancel")
         self.cancel.setMinimumHeight(30)
         self.cancel.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self.cancel_menu = QtWidgets.QMenu(self.cancel)
         self.cancel_menu.setObjectName("cancel_menu")
-        self.cancel_all = self.cancel_menu.addAction("Cancel all")
+        self.cancel_all = self.cancel_menu.addAction(tr("Cancel all"))
         self.cancel.setMenu(self.cancel_menu)
         self.progress = QtWidgets.QProgressBar()
         self.progress.setObjectName("progress")
         self.progress.setRange(0, 1000)
-        self.error = Message("error", "Copy", "error_copy", "Close", alarming=True)
-        self.kept = Message("kept", "Insert", "insert", "Discard", alarming=False)
+        self.error = Message("error", tr("Copy"), "error_copy", tr("Close"), alarming=True)
+        self.kept = Message("kept", tr("Insert"), "insert", tr("Discard"), alarming=False)
         self.status = Note("status")
         # In one place, so that nothing moves under the mouse when a job begins or ends.
         self.below = QtWidgets.QStackedWidget()
@@ -196,94 +263,96 @@ class Panel(QtWidgets.QWidget):
         self.below.addWidget(self.progress)
         self.below.setSizePolicy(Policy.Preferred, Policy.Fixed)
 
-    def _fields(self):
-        model = _row(self.model, self.objects, stretch=self.model)
-        self.own_size = _row(self.own_width, QtWidgets.QLabel("×"), self.own_height)
-        for side in (self.own_width, self.own_height):
-            side.setSizePolicy(Policy.Expanding, Policy.Fixed)
-        advanced = QtWidgets.QWidget()
-        _grid(advanced, [("Steps", self.steps), ("CFG", self.cfg)])
-        self.advanced = Section("Advanced", "advanced", advanced)
-        self.advanced.head.setToolTip("Steps and CFG")
-        fields = QtWidgets.QWidget()
-        rows = [
-            ("Model", model),
-            ("", self.note),
-            ("Size", self.size_mode),
-            ("", self.own_size),
-            ("", self.size_note),
-            ("Seed", self.seed),
-            ("Images", self.batch),
-        ]
-        table = QtWidgets.QWidget()
-        _grid(table, rows)
-        column = QtWidgets.QVBoxLayout(fields)
-        column.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
-        column.setSpacing(SPACE)
-        for widget in (self.prompt, self.negative, table, self.advanced):
-            column.addWidget(widget)
-        column.addStretch(1)
-        self._connect_fields()
-        return fields
+    def _bound(self) -> dict[str, fields.Field]:
+        """Every setting's widget."""
+        pickers = {
+            source.value: fields.Field(picker.wanted, picker.want, picker.changed)
+            for source, picker in self.pickers.items()
+        }
+        return {
+            "task": fields.Field(self.operation.currentData, self.operation.choose, self.operation.currentIndexChanged),
+            "way": fields.Field(
+                lambda: max(0, self.way.currentIndex()), self.way.setCurrentIndex, self.way.currentIndexChanged
+            ),
+            **pickers,
+            "prompt": fields.text(self.prompt),
+            "negative": fields.line(self.negative),
+            **self.layer_prompt_lines.fields,
+            "style": fields.Field(self.styles.wanted, self.styles.want, self.styles.chosen),
+            "model": fields.Field(
+                lambda: self.model.currentData() or "", self._choose_model, self.model.currentIndexChanged
+            ),
+            "size_mode": fields.choice(self.size_mode, SizeMode),
+            "width": fields.number(self.own_width),
+            "height": fields.number(self.own_height),
+            "seed": fields.Field(self.seed.seed, lambda _: None, self.seed.changed),
+            "random_seed": fields.Field(self.seed.die.isChecked, lambda _: None, self.seed.changed),
+            "batch": fields.number(self.batch),
+            "place": fields.Field(
+                self.place.currentData, lambda place: self.place.setCurrentIndex(max(0, self.place.findData(place))),
+                self.place.currentIndexChanged,
+            ),  # fmt: skip
+            "strength": fields.number(self.strength),
+            **self.advanced_fields.fields,
+            "advanced": fields.fold(self.advanced),
+            "layer_prompts": fields.fold(self.layer_prompts),
+        }
 
-    def _connect_fields(self) -> None:
-        for signal in (
-            self.prompt.textChanged,
-            self.negative.textChanged,
-            self.model.currentIndexChanged,
-            self.size_mode.currentIndexChanged,
-            self.own_width.valueChanged,
-            self.own_height.valueChanged,
-            self.steps.valueChanged,
-            self.cfg.valueChanged,
-            self.batch.valueChanged,
-            self.seed.changed,
-            self.advanced.toggled,
-        ):
-            signal.connect(lambda *_: self.edited.emit())
+    def _connect(self) -> None:
+        for field in self._fields.values():
+            field.changed.connect(lambda *_: self.edited.emit())
+        self.operation.currentIndexChanged.connect(lambda *_: self.show_task())
+        self.way.currentIndexChanged.connect(lambda *_: self.show_task())
         self.size_mode.currentIndexChanged.connect(lambda *_: self._own_size_shown())
+        self._own_size_shown()
         self.objects.clicked.connect(lambda: self.object_list.open_at(self.objects, self.prompt.names))
         self.object_list.chosen.connect(self.prompt.add)
 
-    def _controls(self):
-        controls = QtWidgets.QWidget()
-        column = QtWidgets.QVBoxLayout(controls)
-        column.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
-        column.setSpacing(SPACE)
-        for widget in (
-            self.error,
-            self.kept,
-            _row(self.generate, self.cancel, stretch=self.generate),
-            self.below,
-        ):
-            column.addWidget(widget)
-        return controls
+    def _above(self):
+        table = QtWidgets.QWidget()
+        fields.grid(
+            table,
+            [
+                (tr("Model"), fields.row(self.model, self.objects, stretch=self.model)),
+                ("", self.note),
+                (tr("Size"), self.size_mode),
+                ("", self.own_size),
+                ("", self.size_note),
+                (tr("Seed"), self.seed),
+                (tr("Images"), self.batch),
+                (tr("Insert"), self.place),
+            ],
+        )
+        pickers = self.pickers.values()
+        return _column(
+            self.operation, self.operation_note, self.way_row, *pickers, self.strength_row, self.prompt, self.negative,
+            self.layer_prompts, self.styles, table, self.advanced, stretch=True,
+        )  # fmt: skip
+
+    def _below(self):
+        buttons = fields.row(self.generate, self.cancel, stretch=self.generate)
+        return _column(self.error, self.kept, buttons, self.below)
+
+    def _reason_shown(self) -> None:
+        """Say why the chosen operation is not possible: it may have been chosen before the model."""
+        self.operation_note.say(self.operation.reason)
+
+    def _choose_model(self, model_id: str) -> None:
+        index = self.model.findData(model_id)
+        if index >= 0:
+            self.model.setCurrentIndex(index)
 
     def _own_size_shown(self) -> None:
         self.own_size.setVisible(self.size_mode.currentData() == SizeMode.OWN.value)
 
 
-def _row(*widgets, stretch=None):
+def _column(*widgets, stretch: bool = False):
     holder = QtWidgets.QWidget()
-    row = QtWidgets.QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
+    column = QtWidgets.QVBoxLayout(holder)
+    column.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+    column.setSpacing(SPACE)
     for widget in widgets:
-        row.addWidget(widget, 1 if widget is stretch else 0)
+        column.addWidget(widget)
+    if stretch:
+        column.addStretch(1)
     return holder
-
-
-def _grid(holder, rows: list) -> None:
-    """Lay out (label, widget) pairs; the labels of both tables get the same width."""
-    grid = QtWidgets.QGridLayout(holder)
-    grid.setContentsMargins(0, 0, 0, 0)
-    grid.setHorizontalSpacing(8)
-    grid.setVerticalSpacing(SPACE)
-    grid.setColumnStretch(1, 1)
-    grid.setColumnMinimumWidth(0, holder.fontMetrics().horizontalAdvance("Images") + 4)
-    for index, (label, widget) in enumerate(rows):
-        if label:
-            words = QtWidgets.QLabel(label)
-            words.setBuddy(widget)
-            grid.addWidget(words, index, 0)
-        grid.addWidget(widget, index, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..protocol.limits import MAX_SEED
 from ..qt import QtCore, QtGui, QtWidgets
+from ..translation import tr
 from . import look
 
 PaletteChange = QtCore.QEvent.Type.PaletteChange
@@ -112,8 +113,8 @@ class SeedRow(QtWidgets.QWidget):
         super().__init__()
         self.field = QtWidgets.QLineEdit()
         self.field.setObjectName("seed")
-        self.field.setToolTip("The same seed and settings give the same picture.")
-        self.field.setPlaceholderText("Random")
+        self.field.setToolTip(tr("The same seed and settings give the same picture."))
+        self.field.setPlaceholderText(tr("Random"))
         self.field.setMaxLength(len(str(MAX_SEED)))
         digits = QtCore.QRegularExpression("[0-9]*")
         self.field.setValidator(QtGui.QRegularExpressionValidator(digits, self.field))
@@ -121,7 +122,7 @@ class SeedRow(QtWidgets.QWidget):
         self.die = QtWidgets.QToolButton()
         self.die.setObjectName("seed_random")
         self.die.setCheckable(True)
-        self.die.setToolTip("A new seed for every picture; the field shows the last one.")
+        self.die.setToolTip(tr("A new seed for every picture; the field shows the last one."))
         self.die.toggled.connect(self._toggled)
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

@@ -1,0 +1,80 @@
+"""Connects the pickers with the layers of the document in front."""
+
+from __future__ import annotations
+
+from .. import canvas
+from ..geometry import Area
+from ..notices import Trouble
+from ..operations import SOURCES
+from ..protocol.request import Input, Source
+from ..translation import tr
+from .picker import SIDE
+
+DEFAULTS = {
+    Source.FOREGROUND: canvas.ACTIVE,
+    Source.BACKGROUND: canvas.BELOW,
+    Source.BLEND: canvas.VISIBLE,
+    Source.INIT: canvas.ACTIVE,
+}
+
+
+class Inputs:
+    """`panel` has the pickers and knows which of them count."""
+
+    def __init__(self, panel) -> None:
+        self._panel = panel
+        self._seen: dict[Source, object] = {}
+        for source, picker in panel.pickers.items():
+            picker.want(DEFAULTS[source])
+
+    def look(self, document, area: Area | None) -> None:
+        """Follow the layers: what the pickers in use offer, and a thumbnail of what would be sent for an area."""
+        for source in self._panel.sources:
+            picker = self._panel.pickers[source]
+            if not picker.wanted():
+                picker.want(DEFAULTS[source])
+            picker.offer(canvas.choices(document) if document else ())
+            self._show(source, picker, document, area)
+
+    def read(self, document, area: Area, size: tuple[int, int]) -> tuple[tuple[Input, ...], tuple[bytes, ...]]:
+        """Return the pictures of a request and their pixels. Raises `Trouble` naming the picker that has none."""
+        pixels = []
+        for source in self._panel.sources:
+            try:
+                pixels.append(canvas.read(document, self._panel.pickers[source].wanted(), area, size))
+            except Trouble as error:
+                words = f"{tr(SOURCES[source])}: {tr(error.notice.message)}"
+                raise Trouble(words, error.notice.hint) from error
+        return tuple(Input(source, *size) for source in self._panel.sources), tuple(pixels)
+
+    def replaceable(self, document) -> str:
+        """Return the id of the layer that is refined. Raises `Trouble` when it is not a single one."""
+        return canvas.layer_of(document, self._panel.pickers[Source.INIT].wanted())
+
+    def _show(self, source: Source, picker, document, area: Area | None) -> None:
+        """Draw the thumbnail anew if the layers have changed; reading them takes much longer than looking."""
+        image, seen = None, None
+        try:
+            if document is None or area is None:
+                raise Trouble(tr("No document is open."), "")
+            if not canvas.is_idle(document):
+                return
+            seen = (document, picker.wanted(), canvas.stamp(document, picker.wanted(), area))
+            if seen == self._seen.get(source):
+                return
+            size = _thumbnail(area)
+            image = canvas.image_of(canvas.read(document, picker.wanted(), area, size), size)
+        except Trouble as error:
+            if str(error.notice) == self._seen.get(source):
+                return
+            seen = seen or str(error.notice)
+            picker.show_picture(None, str(error.notice))
+        else:
+            picker.show_picture(image, "")
+        self._seen[source] = seen
+
+
+def _thumbnail(area: Area) -> tuple[int, int]:
+    """Twice the size that is shown, for screens that have more pixels."""
+    scale = 2 * SIDE / max(area.width, area.height)
+    return max(1, round(area.width * scale)), max(1, round(area.height * scale))

@@ -1,0 +1,75 @@
+"""A picker for a layer that goes along with a request, with a thumbnail of exactly what will be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..qt import QtCore, QtWidgets
+from ..translation import tr
+from . import look
+from .fields import label_width
+
+SIDE = 44
+"""Pixels, of the square that the thumbnail fits into."""
+
+
+class LayerPicker(QtWidgets.QWidget):
+    """The name of what the layer is for, a list of what the document offers for it, and the thumbnail."""
+
+    changed = QtCore.pyqtSignal()
+
+    def __init__(self, name: str, label: str) -> None:
+        super().__init__()
+        self.setObjectName(f"{name}_picker")
+        self.label = QtWidgets.QLabel(label)
+        self.label.setMinimumWidth(label_width(self))
+        self.box = QtWidgets.QComboBox()
+        self.box.setObjectName(name)
+        self.box.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        self.box.activated.connect(lambda *_: self._chosen())
+        self.label.setBuddy(self.box)
+        self.picture = QtWidgets.QLabel()
+        self.picture.setObjectName(f"{name}_thumbnail")
+        self.picture.setFixedSize(SIDE, SIDE)
+        self.picture.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
+        line = QtWidgets.QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(8)
+        line.addWidget(self.label)
+        line.addWidget(self.box, 1)
+        line.addWidget(self.picture)
+        self._offered: list[tuple[str, str]] = []
+        self._wanted = ""
+        self.show_picture(None, "")
+
+    def wanted(self) -> str:
+        """Return the choice's text; it stays chosen while the document has no such layer."""
+        return self._wanted
+
+    def want(self, text: str) -> None:
+        """Choose by a choice's text."""
+        self._wanted = text
+        self._select()
+
+    def offer(self, choices: Sequence[tuple[str, str]]) -> None:
+        """Show what can be chosen, as (text of the choice, name for people)."""
+        if list(choices) == self._offered:
+            return
+        self._offered = list(choices)
+        self.box.clear()
+        for text, name in choices:
+            self.box.addItem(name, text)
+        self._select()
+
+    def show_picture(self, image, trouble: str) -> None:
+        """Show a `QImage` of what will be sent over a checkerboard, or nothing and why in the tooltip."""
+        self.picture.setPixmap(look.on_checkerboard(image, self.palette(), SIDE, self.devicePixelRatioF()))
+        self.picture.setToolTip(trouble or tr("Exactly this is sent."))
+
+    def _select(self) -> None:
+        index = self.box.findData(self._wanted)
+        self.box.setCurrentIndex(index if index >= 0 or self._wanted else 0)
+
+    def _chosen(self) -> None:
+        self._wanted = self.box.currentData()
+        self.changed.emit()
