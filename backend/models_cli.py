@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .models import folder, installed
+from .models import folder, installed, unusable
 from .models.bundles import BUNDLES, find
 from .models.catalogue import BASES, CATALOGUE, RELEASED, Entry
 
@@ -69,6 +69,8 @@ def _list(options: argparse.Namespace) -> int:
         print(f"  {model.id:<40} {model.family:<5} {', '.join(operation.value for operation in model.operations)}")
         if model.note:
             print(f"  {'':<40} {'':<5} {model.note}")
+    for model_id, reason in unusable().items():
+        print(f"  {model_id:<40} no    {reason}")
     return 0
 
 

@@ -114,7 +114,7 @@ def folder() -> Path:
 def installed() -> list[ModelInfo]:
     """Every model that can be chosen, the built-in one first, those of other programs last; reads headers only.
 
-    Files in ``checkpoints/`` that are no usable base model are left out; `resolve` says why.
+    Files in ``checkpoints/`` that are no usable base model are left out; `unusable` says why.
     """
     models, others = [], registry.elsewhere(folder())
     for model_id, base in _bases(others).items():
@@ -123,6 +123,17 @@ def installed() -> list[ModelInfo]:
         except LayerDiffusionError:
             continue
     return models[:MAX_MODELS]
+
+
+def unusable() -> dict[str, LayerDiffusionError]:
+    """Model id → why it cannot be used, of everything among the base models that `installed` leaves out."""
+    reasons, others = {}, registry.elsewhere(folder())
+    for model_id, base in _bases(others).items():
+        try:
+            _files(model_id, base, others, {})
+        except LayerDiffusionError as error:
+            reasons[model_id] = error
+    return reasons
 
 
 def resolve(model_id: str) -> ModelFiles:

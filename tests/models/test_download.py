@@ -193,6 +193,42 @@ def test_another_content_of_the_announced_kind_never_becomes_the_file(hub, file,
     assert left(target) == set()
 
 
+def test_a_server_that_never_stops_fills_no_disk(hub, file, target, made):
+    hub.faults.append(Fault(body=made.read_bytes() + bytes(50 * 2**20)))
+    heard: list[int] = []
+    with pytest.raises(LayerDiffusionError):
+        fetch(file, target, Control(), lambda done, total: heard.append(done))
+    assert max(heard) < file.size + 2**20 and left(target) == set()
+
+
+def random_fault(chance: random.Random, content: bytes) -> Fault:
+    size = len(content)
+    flipped = bytearray(content)
+    flipped[chance.randrange(size)] ^= 1 << chance.randrange(8)
+    return chance.choice([
+        Fault(cut=chance.randrange(size)), Fault(cut=0), Fault(status=chance.choice([404, 416, 429, 500, 503])),
+        Fault(ignore_range=True, cut=chance.randrange(size)), Fault(shift=chance.randrange(1, 50)),
+        Fault(body=bytes(flipped)), Fault(body=content[: chance.randrange(size)]), Fault(body=content + b"more"),
+    ])
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_after_any_faults_the_right_file_is_there_or_none(hub, file, target, made, seed):
+    chance, content = random.Random(seed), made.read_bytes()
+    hub.sums = chance.random() < 0.8
+    hub.faults.extend(random_fault(chance, content) for _ in range(chance.randrange(1, 9)))
+    while hub.faults:
+        try:
+            get(file, target)
+        except LayerDiffusionError:
+            assert not target.exists()
+        else:
+            assert target.read_bytes() == content
+            target.unlink()
+    get(file, target)
+    assert target.read_bytes() == content and left(target) == {NAME}
+
+
 def test_a_shorter_content_never_becomes_the_file(hub, file, target, made):
     half = made.read_bytes()[:5000]
     hub.faults.extend(Fault(body=half, ignore_range=True) for _ in range(20))

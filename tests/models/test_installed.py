@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from backend.models import folder, installed, resolve, resolve_path
+from backend.models import folder, installed, resolve, resolve_path, unusable
 from backend.models import installed as module_function
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.request import Operation
@@ -162,6 +162,10 @@ def test_unusable_files_are_not_listed_and_say_why(models):
     assert [model.id for model in installed()] == ["enlarger", "painter", "sketcher"]
     assert "half.safetensors" in refused("half", ErrorCode.BAD_CHECKPOINT).message
     assert "pickled" in refused("old", ErrorCode.BAD_CHECKPOINT).message
+    assert {name: error.message for name, error in unusable().items()} == {
+        name: refused(name, ErrorCode.BAD_CHECKPOINT).message for name in ("half", "old")
+    }
+    assert "Checkpoint Merger" in unusable()["old"].hint and "Save Checkpoint" in unusable()["old"].hint
     refused("notes", ErrorCode.UNKNOWN_MODEL)
 
 
