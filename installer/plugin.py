@@ -15,6 +15,7 @@ from .errors import InstallerError
 from .pip import Pip
 
 BACKEND = "backend.json"
+ACTION = f"{NAME}.action"
 
 
 def install(profile: krita.Profile, python: Path, wheels: Path | None = None) -> Path:
@@ -25,6 +26,8 @@ def install(profile: krita.Profile, python: Path, wheels: Path | None = None) ->
     wheel = websockets_wheel(python, wheels)
     try:
         plugin = assemble(profile.plugins, wheel)
+        _actions(profile).parent.mkdir(exist_ok=True)
+        (profile.plugins / ACTION).replace(_actions(profile))
         _connect(plugin, python)
         kritarc.enable(profile.settings)
     except OSError as error:
@@ -33,6 +36,11 @@ def install(profile: krita.Profile, python: Path, wheels: Path | None = None) ->
             "Close Krita, check that the folder is yours and the disk has space, then run this again.",
         ) from error
     return plugin
+
+
+def _actions(profile: krita.Profile) -> Path:
+    """The file from which Krita's shortcut editor knows the plugin's actions."""
+    return profile.plugins.parent / "actions" / ACTION
 
 
 def _connect(plugin: Path, python: Path | None) -> None:
@@ -79,6 +87,7 @@ def remove(profile: krita.Profile) -> None:
     try:
         kritarc.disable(profile.settings)
         (profile.plugins / f"{NAME}.desktop").unlink(missing_ok=True)
+        _actions(profile).unlink(missing_ok=True)
         # Last, because it holds the sign that all of this is ours.
         shutil.rmtree(profile.plugins / NAME)
     except OSError as error:

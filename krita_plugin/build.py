@@ -16,13 +16,16 @@ from pathlib import Path
 NAME = "layer_diffusion"
 WEBSOCKETS = "15.0.1"
 """The release to build with: the last one whose pure Python files run on every Python from 3.9 to 3.14."""
+BESIDE = (f"{NAME}.desktop", f"{NAME}.action")
+"""What lies beside the package's folder."""
 HERE = Path(__file__).resolve().parent
 PROTOCOL = HERE.parent / "protocol"
 
 
 def assemble(target_folder: Path | str, websockets_source: Path | str) -> Path:
-    """Write `layer_diffusion.desktop` and the folder `layer_diffusion` into `target_folder`.
+    """Write the files of `BESIDE` and the folder `layer_diffusion` into `target_folder`.
 
+    Krita reads its shortcuts' `.action` file from the folder `actions` beside `pykrita`; its own importer puts it there.
     An older copy there is replaced as a whole. `websockets_source` is a wheel or an installed package folder of
     `WEBSOCKETS`. Returns the plugin's folder, where the installer puts `backend.json`. Raises `ValueError` when
     `websockets_source` does not fit, `OSError` when a file cannot be written.
@@ -42,7 +45,8 @@ def assemble(target_folder: Path | str, websockets_source: Path | str) -> Path:
         if plugin.exists():
             plugin.rename(Path(scratch) / "old")
         fresh.rename(plugin)
-        shutil.copy(HERE / f"{NAME}.desktop", target)
+        for beside in BESIDE:
+            shutil.copy(HERE / beside, target)
     return plugin
 
 

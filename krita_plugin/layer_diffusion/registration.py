@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from krita import DockWidget, DockWidgetFactory, DockWidgetFactoryBase, Krita
+import functools
+
+from krita import DockWidget, DockWidgetFactory, DockWidgetFactoryBase, Extension, Krita
 
 from . import canvas
 from .docker.controller import Controller
 from .docker.panel import Panel
 from .qt import QtCore, QtWidgets
-from .translation import choose
+from .translation import choose, mark, tr
 
 DOCKER = "layer_diffusion"
 TITLE = "Layer Diffusion"
@@ -50,10 +52,50 @@ class LayerDiffusionDocker(DockWidget):
             window.resizeDocks([self], [FIRST_HEIGHT], QtCore.Qt.Orientation.Vertical)
 
 
+class LayerDiffusionActions(Extension):
+    """The entries of Tools > Scripts, which Krita's shortcut editor lists; layer_diffusion.action describes them."""
+
+    def setup(self) -> None:
+        """Krita wants this."""
+
+    def createActions(self, window) -> None:  # noqa: N802 - Krita's name
+        """Called by Krita for each new window, before it has its dockers."""
+        for name, (words, does) in ACTIONS.items():
+            action = window.createAction(f"{DOCKER}_{name}", tr(words), "tools/scripts")
+            action.triggered.connect(functools.partial(self._do, window, does))
+
+    @staticmethod
+    def _do(window, does, _checked: bool = False) -> None:
+        docker = window.qwindow().findChild(QtWidgets.QDockWidget, DOCKER)
+        if docker is not None:
+            does(docker)
+
+
+def _go_to_prompt(docker) -> None:
+    docker.setVisible(True)
+    docker.raise_()
+    docker.panel.prompt.setFocus()
+    docker.panel.prompt.selectAll()
+
+
+ACTIONS = {
+    "generate": (mark("Layer Diffusion: Generate"), lambda docker: docker.controller.generate()),
+    "cancel": (mark("Layer Diffusion: Cancel the oldest job"), lambda docker: docker.controller.cancel()),
+    "cancel_all": (mark("Layer Diffusion: Cancel all jobs"), lambda docker: docker.controller.session.cancel_all()),
+    "prompt": (mark("Layer Diffusion: Go to the prompt"), _go_to_prompt),
+    "next_operation": (mark("Layer Diffusion: Next operation"), lambda docker: docker.panel.operation.choose_next()),
+    "new_seed": (
+        mark("Layer Diffusion: New seed for every picture"), lambda docker: docker.panel.seed.die.toggle()
+    ),
+}  # fmt: skip
+"""Name → words and what is done with the docker of the window."""
+
+
 def register() -> None:
     """Called when Krita loads the plugin."""
     choose(QtCore.QLocale().name())  # Krita sets it to the language that it was told to speak
     # Krita 5 has the short name of this enum's member, Krita 6 the full one.
     positions = getattr(DockWidgetFactoryBase, "DockPosition", DockWidgetFactoryBase)
     right = getattr(positions, "DockRight", None) or DockWidgetFactoryBase.DockRight
+    Krita.instance().addExtension(LayerDiffusionActions(Krita.instance()))
     Krita.instance().addDockWidgetFactory(DockWidgetFactory(DOCKER, right, LayerDiffusionDocker))

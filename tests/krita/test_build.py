@@ -15,6 +15,7 @@ def test_zip_has_directory_entries_and_everything_the_plugin_needs(tmp_path):
         names = set(archive.namelist())
     assert {
         f"{NAME}.desktop",
+        f"{NAME}.action",
         f"{NAME}/",
         f"{NAME}/__init__.py",
         f"{NAME}/Manual.html",
@@ -31,7 +32,7 @@ def test_older_copy_is_replaced_as_a_whole(tmp_path):
     (plugin / "left_over.py").write_text("", encoding="utf-8")
     assert assemble(tmp_path, websockets_source()) == plugin
     assert not (plugin / "left_over.py").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, f"{NAME}.desktop"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, f"{NAME}.action", f"{NAME}.desktop"]
 
 
 def test_older_copy_stays_when_the_source_is_wrong(tmp_path):

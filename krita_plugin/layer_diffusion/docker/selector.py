@@ -41,6 +41,13 @@ class OperationSelector(QtWidgets.QComboBox):
         """Choose an operation by its id; an unknown one is the first."""
         self.setCurrentIndex(max(0, self.findData(task_id)))
 
+    def choose_next(self) -> None:
+        """Choose the next operation that the model can do; after the last one comes the first."""
+        order = [*range(self.currentIndex() + 1, len(TASKS)), *range(self.currentIndex())]
+        possible = [index for index in order if not self._reasons[index]]
+        if possible:
+            self.setCurrentIndex(possible[0])
+
     def show_model(self, model: ModelInfo | None) -> None:
         """Enable what a model can do; None stands for a model that is not known yet."""
         for index, task in enumerate(TASKS):
