@@ -81,7 +81,7 @@ def standin(tmp_path, plugin_folder) -> Path:
 def krita(tmp_path, plugin_folder, request):
     """Run a driver script in a real Krita whose plugin starts the backend of `root`; return the checked results."""
 
-    def run(driver: str, root: Path, timeout: float = 120, settings=None, files=None, **args) -> dict:
+    def run(driver: str, root: Path, timeout: float = 120, settings=None, files=None, environment=None, **args) -> dict:
         missing = [program for program in NEEDED if shutil.which(program) is None]
         assert not missing, f"{', '.join(missing)} is missing; tests/krita/harness/install_krita.sh installs it"
         if OTHER_ROOT and root.name != "standin":
@@ -99,6 +99,7 @@ def krita(tmp_path, plugin_folder, request):
             timeout=timeout,
             settings=settings,
             files=files,
+            environment=environment,
             cache=RESOURCES,
             chroot=OTHER_ROOT,
             binds=[PROJECT / "protocol", plugin_folder, tmp_path],

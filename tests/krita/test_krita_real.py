@@ -15,6 +15,17 @@ def test_a_red_apple_and_a_killed_worker(krita):
     krita("apple.py", PROJECT, timeout=500)
 
 
+def test_every_operation(krita, tmp_path):
+    from tests.engine import tiny, tiny_sdxl  # here, because the other tests need no torch
+
+    folder = tmp_path / "models"
+    (folder / "layers").mkdir(parents=True)
+    for name, family in (("tiny15", tiny), ("tinyxl", tiny_sdxl)):
+        family.write_folder(folder / "checkpoints" / name)
+        family.write_layers(folder / "layers")
+    krita("operations.py", PROJECT, timeout=240, environment={"LAYER_DIFFUSION_MODELS": str(folder)})
+
+
 def test_connection_cut_in_the_middle_of_a_result(krita, tmp_path):
     root = tmp_path / "cutting"
     shutil.copytree(HERE / "cutting", root)

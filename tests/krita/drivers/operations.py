@@ -1,0 +1,104 @@
+"""Driver: every operation of the selector with the real backend; tiny models of both families, which make noise."""
+
+from vocabulary import Docker, box, history, names, nodes
+
+SIDE = 64
+EXPECTED = {
+    "tiny15": {
+        "object": ["foreground"],
+        "scene": ["background", "foreground", "blend"],
+        "object_on_background": ["foreground", "blend"],
+        "background_for_object": ["background", "blend"],
+    },
+    "tinyxl": {
+        "scene": ["background", "foreground", "blend"],
+        "object_on_background": ["foreground", "blend"],
+        "background_for_object": ["background", "blend"],
+        "blend": ["blend"],
+        "extract_foreground": ["foreground"],
+        "extract_background": ["background"],
+        "refine": ["foreground"],
+    },
+}
+"""Model → operation → roles of the layers, bottom first; the first one also has what SDXL does the same way."""
+
+
+def run(h):
+    document = h.new_document(SIDE, SIDE)
+    object_layer(document)
+    yield 0.5
+    d = Docker(h)
+    yield d.ready()
+    d.find("steps").setValue(2)
+    yield from reasons(h, d)
+    for model, operations in EXPECTED.items():
+        d.find("model").setCurrentIndex(d.find("model").findData(model))
+        for operation, roles in operations.items():
+            yield from one(h, d, document, operation, roles)
+    yield from hidden_layer(h, d, document)
+
+
+def object_layer(document):
+    """A square in the middle of a layer of its own, which is active."""
+    layer = document.createNode("square", "paintlayer")
+    layer.setPixelData(bytes((40, 80, 200, 255)) * 32 * 32, 16, 16, 32, 32)
+    document.rootNode().addChildNode(layer, nodes(document)[-1])
+    document.setActiveNode(layer)
+
+
+def reasons(h, d):
+    """What the built-in model cannot do is disabled and says why."""
+    from harness_driver.qt import QtCore
+
+    operation = d.find("operation")
+    d.find("model").setCurrentIndex(d.find("model").findData("builtin"))
+    index = operation.findData("blend")
+    item = operation.model().item(index)
+    h.check("blend is disabled", not item.isEnabled())
+    reason = operation.itemData(index, QtCore.Qt.ItemDataRole.ToolTipRole)
+    h.check("and says why", "Built-in" in reason and "cannot" in reason, reason)
+    # Real keys: the list opens with a click, and the second entry that is enabled is chosen.
+    yield h.click(operation)
+    yield 0.3
+    yield h.key("End")
+    yield h.key("Return")
+    yield h.until(lambda: operation.currentData() == "refine", 5, "the operation that was chosen by keys")
+    h.check("its inputs are shown", d.find("init_picker").isVisible() and d.find("strength").isVisible())
+    h.check("and no others", not d.find("background_picker").isVisible())
+    h.check("the button says what it does", d.find("generate").text() == "Refine layer", d.find("generate").text())
+
+
+def one(h, d, document, operation, roles):
+    d.dock.panel.operation.choose(operation)
+    d.find("prompt").setPlainText(operation)
+    yield h.until(lambda: d.find("generate").isEnabled(), 5, "the button")
+    before = len(nodes(document))
+    yield h.click(d.find("generate"))
+    yield h.until(lambda: len(nodes(document)) > before or d.error(), 120, f"the layers of {operation}")
+    h.check(f"{operation}: no error", not d.error(), d.error())
+    yield d.ready()
+    group = nodes(document)[-1]
+    shown = [layer.visible() for layer in group.childNodes()]
+    h.check(f"{operation}: layers", len(shown) == len(roles), [layer.name() for layer in group.childNodes()])
+    h.check(f"{operation}: blend hidden beside others", shown == [role != "blend" or len(roles) == 1 for role in roles])
+    h.check(f"{operation}: inside of the canvas", box(group)[2] <= SIDE and box(group)[3] <= SIDE, box(group))
+    h.check(f"{operation}: one undo step", history(h)[-1] == "Add Layer", history(h))
+    # Noise would cover what the next operation starts from.
+    h.krita.action("edit_undo").trigger()
+    document.waitForDone()
+    yield h.until(lambda: len(nodes(document)) == before, 10, "the undo")
+    document.setActiveNode(nodes(document)[-1])
+    yield h.until(lambda: document.activeNode().name() == "square", 5, "the active layer")
+
+
+def hidden_layer(h, d, document):
+    """A layer that cannot be sent is said before anything is asked for, and cured by showing it."""
+    nodes(document)[-1].setVisible(False)
+    document.refreshProjection()
+    d.dock.panel.operation.choose("refine")
+    yield h.click(d.find("generate"))
+    yield h.until(d.error, 10, "the error")
+    h.check("names picker and layer", d.error().startswith("Layer: The layer “square” is hidden."), d.error())
+    h.check("nothing was asked for", not d.session.jobs and names(document) == ["Background", "square"], names(document))
+    nodes(document)[-1].setVisible(True)
+    document.refreshProjection()
