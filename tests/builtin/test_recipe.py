@@ -1,5 +1,6 @@
 """The recipe of the built-in model: its list of objects, captions, vocabulary, latent basis and training loop."""
 
+import gzip
 import hashlib
 import json
 import random
@@ -8,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from backend.builtin import composite, dataset, scenes, shapes, translucent
 from backend.builtin.captions import Captions, colour_word
-from backend.builtin.codec import Codec
+from backend.builtin.codec import Codec, small_picture
 from backend.builtin.latents import whiten
 from backend.builtin.loop import run
+from backend.builtin.material import CONDITIONS, FRAMES
 from backend.builtin.vocabulary import BEGIN, END, train_vocabulary
+from backend.engine.sharing_units import SharingLayers
+
+REAL_KEYS = Path(__file__).parents[1] / "engine" / "data" / "real_keys.json.gz"
 
 
 def test_list_of_objects_is_closed_and_without_doubles() -> None:
@@ -147,6 +153,26 @@ def test_captions_tell_of_places_and_of_objects_in_them() -> None:
     beach = next(index for index, scene in enumerate(scenes.SCENES) if scene.names[0] == "beach")
     assert "an apple on a beach" in captions.blend(0, beach, random.Random(0))
     assert any(name in captions.scene(beach, random.Random(0)) for name in scenes.SCENES[beach].names)
+
+
+@pytest.mark.parametrize("mode", FRAMES)
+def test_units_to_be_trained_have_the_keys_of_the_released_file(mode: str) -> None:
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**shapes.UNET)
+        widths = shapes.CONTROL_WIDTHS if mode in CONDITIONS else None
+        layers = SharingLayers.for_unet(unet, shapes.SHARING_RANK, len(FRAMES[mode]), widths)
+    with gzip.open(REAL_KEYS) as file:
+        assert set(layers.state_dict()) == set(json.load(file)[f"layer_sd15_{mode}.safetensors"])
+
+
+def test_the_latent_is_held_near_means_and_slopes() -> None:
+    rgba = torch.zeros(1, 4, 16, 16)
+    rgba[:, 3, :, 4:] = 1
+    rgba[:, :3, :, 4:] = torch.tensor([1.0, 0.5, 0.0]).view(3, 1, 1)
+    small = small_picture(rgba)
+    assert small.shape == (1, 8, 2, 2)
+    torch.testing.assert_close(small[0, :4, 0, 1], torch.tensor([1.0, 0.0, -1.0, 1.0]))
+    torch.testing.assert_close(small[0, :, 0, 0], torch.tensor([0.5, 0.0, -0.5, 0.5, 0.0, 1.0, 0.0, 0.0]))
 
 
 def test_objects_file_is_what_the_docker_offers() -> None:
