@@ -15,7 +15,8 @@ from .geometry import Area
 from .jobs import Job
 from .pixels import Picture
 from .protocol.errors import LayerDiffusionError
-from .protocol.messages import Generate, build, parse
+from .protocol.messages import Generate, build
+from .stored import read_generate
 
 SUFFIX = ".result"
 
@@ -73,12 +74,10 @@ class Shelf:
 def _read(path: Path) -> Job:
     with open(path, "rb") as file:
         head = json.loads(file.readline())
-        generate = parse(head["generate"])
-        if not isinstance(generate, Generate):
-            raise ValueError(generate)
+        generate = read_generate(head["generate"])
         pictures = tuple(
-            Picture(str(name), area, _exactly(file, area), float(opacity), bool(visible), int(image))
-            for name, area, opacity, visible, image in (
+            Picture(str(name), area, _exactly(file, area), float(opacity), bool(visible), *map(int, image))
+            for name, area, opacity, visible, *image in (  # the first version had no batches
                 (name, Area(*box), *rest) for name, box, *rest in head["pictures"]
             )
         )

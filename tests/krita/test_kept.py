@@ -1,6 +1,7 @@
 """Results that are kept as files."""
 
 import errno
+import json
 import os
 from dataclasses import replace
 
@@ -68,3 +69,19 @@ def test_full_disk_is_told_and_leaves_nothing_behind(shelf, job, plugin, monkeyp
     with pytest.raises(OSError, match="No space left"):
         shelf.put(job)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_files_of_the_first_version_are_read(shelf, tmp_path):
+    """As it wrote them: a request without inputs, samplers and weights, pictures without their number in the batch."""
+    request = {
+        "operation": "object", "model": "builtin", "prompt": "old glass", "negative": "", "width": 64, "height": 64,
+        "steps": 4, "cfg": 5.0, "seed": 1, "batch": 1,
+    }  # fmt: skip
+    generate = json.dumps({"type": "generate", "job": "a" * 32, "request": request})
+    head = {"generate": generate, "area": [3, 5, 64, 64], "pictures": [["seed 1", [3, 5, 2, 1], 1.0, True]]}
+    folder = tmp_path / "layer_diffusion" / "kept"
+    folder.mkdir(parents=True)
+    (folder / f"{'a' * 32}.result").write_bytes(json.dumps(head).encode() + b"\n" + bytes(range(8)))
+    (read,), damaged = shelf.jobs()
+    assert damaged == [] and read.request.prompt == "old glass" and read.request.weight == 1.0
+    assert read.pictures[0].pixels == bytes(range(8)) and read.pictures[0].image == 0

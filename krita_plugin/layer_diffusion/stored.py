@@ -1,0 +1,50 @@
+"""Messages of the protocol as files hold them, which an earlier version of this plugin may have written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields
+from enum import Enum
+from typing import Any
+
+from .protocol.job import Layer, LayerHeader
+from .protocol.messages import Done, Generate, parse
+from .protocol.request import Request
+
+
+def read_generate(text: str) -> Generate:
+    """Read a `Generate` that `build` wrote; what an earlier version did not know has its default.
+
+    Raises `ValueError`, `KeyError`, `TypeError` or `LayerDiffusionError` for anything else.
+    """
+    value = json.loads(text)
+    value["request"] = _completed(Request, Request, value["request"])
+    message = parse(json.dumps(value))
+    if not isinstance(message, Generate):
+        raise ValueError(text)
+    return message
+
+
+def read_done(text: str) -> Done:
+    """Read a `Done` that `build` wrote, as `read_generate` does."""
+    value = json.loads(text)
+    layer_set = value["layer_set"]
+    layer_set["request"] = _completed(Request, Request, layer_set["request"])
+    layer_set["layers"] = [_completed(LayerHeader, Layer, layer) for layer in layer_set["layers"]]
+    message = parse(json.dumps(value))
+    if not isinstance(message, Done):
+        raise ValueError(text)
+    return message
+
+
+def _completed(kind: type, with_defaults: type, value: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `kind`, those that are missing as `with_defaults` has them; what it does not know is dropped."""
+    defaults = {field.name: _plain(field.default) for field in fields(with_defaults) if field.default is not MISSING}
+    known = {field.name for field in fields(kind)}
+    return {name: item for name, item in {**defaults, **value}.items() if name in known}
+
+
+def _plain(default: Any) -> Any:
+    if isinstance(default, Enum):
+        return default.value
+    return list(default) if isinstance(default, tuple) else default
