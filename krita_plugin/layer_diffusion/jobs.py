@@ -33,6 +33,12 @@ class Stage(Enum):
     """The layers are here and the person says where they go, since their document is gone."""
 
 
+def prompt_line(prompt: str) -> str:
+    """Return a prompt on one line, not longer than a layer list can show."""
+    words = " ".join(prompt.split())
+    return words if len(words) <= 60 else words[:59].rstrip() + "…"
+
+
 @dataclass
 class Job:
     """One request and what became of it so far; `document` is the canvas' own handle."""
@@ -67,9 +73,8 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What its group is called: the prompt on one line, not longer than a layer list can show."""
-        words = " ".join(self.request.prompt.split())
-        return words if len(words) <= 60 else words[:59].rstrip() + "…"
+        """What its group is called."""
+        return prompt_line(self.request.prompt)
 
     def advance(self, progress: Progress) -> None:
         """Take a report, unless it would move the progress backwards, as those of a second try do."""

@@ -8,15 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 from .geometry import Area
 from .jobs import Job
-from .pixels import Picture
 from .protocol.errors import LayerDiffusionError
 from .protocol.messages import Generate, build
-from .stored import read_generate
+from .stored import outline, read_generate, read_outline
 
 SUFFIX = ".result"
 
@@ -29,10 +28,7 @@ class Shelf:
 
     def put(self, job: Job) -> None:
         """Write a job with its pictures; whole or not at all. Raises `OSError`, as when the disk is full."""
-        pictures = [
-            (picture.name, astuple(picture.area), picture.opacity, picture.visible, picture.image)
-            for picture in job.pictures
-        ]
+        pictures = [outline(picture) for picture in job.pictures]
         head = {"generate": build(Generate(job.id, job.request)), "area": astuple(job.area), "pictures": pictures}
         path = self._path(job.id)
         part = path.with_suffix(".part")
@@ -75,12 +71,8 @@ def _read(path: Path) -> Job:
     with open(path, "rb") as file:
         head = json.loads(file.readline())
         generate = read_generate(head["generate"])
-        pictures = tuple(
-            Picture(str(name), area, _exactly(file, area), float(opacity), bool(visible), *map(int, image))
-            for name, area, opacity, visible, *image in (  # the first version had no batches
-                (name, Area(*box), *rest) for name, box, *rest in head["pictures"]
-            )
-        )
+        outlines = [read_outline(value) for value in head["pictures"]]
+        pictures = tuple(replace(picture, pixels=_exactly(file, picture.area)) for picture in outlines)
     return Job(generate.job, generate.request, None, Area(*head["area"]), pictures=pictures)
 
 

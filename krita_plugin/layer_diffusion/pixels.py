@@ -9,7 +9,7 @@ from .geometry import Area, place
 from .protocol.job import LayerSet
 
 EDGE = 8
-"""Pixels left around what is to be seen of a layer: where it is scaled or blurred, the colour beside its edge counts."""
+"""Pixels left around what is seen of a layer: where it is scaled or blurred, the colour beside its edge counts."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,18 @@ def _cut(pixels: bytes, area: Area, inner: Area, channels: int) -> bytes:
     left, width = (inner.x - area.x) * channels, inner.width * channels
     starts = (y * area.width * channels + left for y in range(inner.y - area.y, inner.y - area.y + inner.height))
     return b"".join(pixels[start : start + width] for start in starts)
+
+
+def filled_up(picture: Picture, area: Area) -> bytes:
+    """Return what of a picture lies in an area, as large as that area and transparent around it."""
+    inner, row = picture.area, picture.area.width * 4
+    left, right = max(inner.x, area.x), min(inner.x + inner.width, area.x + area.width)
+    result = bytearray(area.width * area.height * 4)
+    for y in range(max(inner.y, area.y), min(inner.y + inner.height, area.y + area.height) if left < right else 0):
+        source, target = (y - inner.y) * row + (left - inner.x) * 4, ((y - area.y) * area.width + left - area.x) * 4
+        length = (right - left) * 4
+        result[target : target + length] = picture.pixels[source : source + length]
+    return bytes(result)
 
 
 def moved(ready: Sequence[Picture], made_for: Area, area: Area) -> tuple[Picture, ...]:

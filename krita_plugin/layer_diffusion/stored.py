@@ -1,12 +1,14 @@
-"""Messages of the protocol as files hold them, which an earlier version of this plugin may have written."""
+"""Messages and pictures as files hold them, which an earlier version of this plugin may have written."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, astuple, fields
 from enum import Enum
 from typing import Any
 
+from .geometry import Area
+from .pixels import Picture
 from .protocol.job import Layer, LayerHeader
 from .protocol.messages import Done, Generate, parse
 from .protocol.request import Request
@@ -35,6 +37,17 @@ def read_done(text: str) -> Done:
     if not isinstance(message, Done):
         raise ValueError(text)
     return message
+
+
+def outline(picture: Picture) -> list[Any]:
+    """Return everything of a picture but its pixels, for `read_outline`."""
+    return [picture.name, astuple(picture.area), picture.opacity, picture.visible, picture.image]
+
+
+def read_outline(value: list[Any]) -> Picture:
+    """Read what `outline` returned; the pixels are left out. Raises `ValueError` or `TypeError` for anything else."""
+    name, area, opacity, visible, *image = value  # the first version had no batches
+    return Picture(str(name), Area(*map(int, area)), b"", float(opacity), bool(visible), *map(int, image))
 
 
 def _completed(kind: type, with_defaults: type, value: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+"""Results as a history keeps them: one card for each image of a result, without Qt and without I/O.
+
+As bytes a card is one line of JSON, then its thumbnail and its pixels, each compressed by zlib without loss.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
+
+from .geometry import Area
+from .jobs import Job, prompt_line
+from .pixels import Picture
+from .protocol.job import LayerHeader, LayerSet, LayerSetHeader
+from .protocol.limits import MAX_SEED
+from .protocol.messages import Done, build
+from .protocol.request import Request, Role
+from .stored import outline, read_done, read_outline
+
+QUICK = 1
+"""The level of compression: more takes several times as long and saves a tenth."""
+Thumbnail = tuple[int, int, bytes]
+"""Width, height and straight BGRA."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One image of a result: everything to show it, insert it and make it again.
+
+    Attributes:
+        job, image: where it comes from; together they name it.
+        layer_set: what was asked for, as one image with the seed of this one, and what its layers are.
+        area: of the document, in which it lies.
+        outlines: its pictures, bottom first, without their pixels.
+        thumbnail: what is seen of it.
+        packed: the pixels of its pictures and of its request's inputs.
+        made: seconds since the epoch.
+        favourite: whether it stays when the history has no more room.
+    """
+
+    job: str
+    image: int
+    layer_set: LayerSetHeader
+    area: Area
+    outlines: tuple[Picture, ...]
+    thumbnail: Thumbnail
+    packed: bytes
+    made: float
+    favourite: bool = False
+
+    @property
+    def id(self) -> str:
+        """Its name among all cards."""
+        return f"{self.job}-{self.image}"
+
+    @property
+    def request(self) -> Request:
+        """What makes it again."""
+        return self.layer_set.request
+
+    @property
+    def name(self) -> str:
+        """What its group is called."""
+        return prompt_line(self.request.prompt)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """What its pictures are, bottom first."""
+        return tuple(layer.role for layer in self.layer_set.layers)
+
+    def unpack(self) -> tuple[tuple[Picture, ...], tuple[bytes, ...]]:
+        """Return its pictures and the straight RGBA of its request's inputs. Raises `ValueError` when damaged.
+
+        It takes about 10 ms for each megapixel, in which other threads go on.
+        """
+        try:
+            planes = zlib.decompress(self.packed)
+        except zlib.error as error:
+            raise ValueError(self.id) from error
+        sizes = [picture.area.width * picture.area.height * 4 for picture in self.outlines]
+        sizes += [picture.size for picture in self.request.inputs]
+        if sum(sizes) != len(planes):
+            raise ValueError(self.id)
+        pixels, start = [], 0
+        for size in sizes:
+            pixels.append(_interleaved(planes[start : start + size]))
+            start += size
+        count = len(self.outlines)
+        pictures = tuple(replace(one, pixels=data) for one, data in zip(self.outlines, pixels[:count], strict=True))
+        return pictures, tuple(pixels[count:])
+
+    def to_bytes(self) -> bytes:
+        """Return it for `read`."""
+        width, height, pixels = self.thumbnail
+        small = zlib.compress(pixels, QUICK)
+        head = {
+            "done": build(Done(self.job, self.layer_set, len(self.outlines))), "image": self.image,
+            "area": astuple(self.area), "pictures": [outline(picture) for picture in self.outlines],
+            "thumbnail": [width, height, len(small)], "made": self.made, "favourite": self.favourite,
+        }  # fmt: skip
+        return json.dumps(head).encode() + b"\n" + small + self.packed
+
+
+def read(data: bytes) -> Card:
+    """Read what `Card.to_bytes` of this or an earlier version returned.
+
+    Raises `ValueError`, `KeyError`, `TypeError` or `LayerDiffusionError` for anything else; the pixels are looked at by
+    `Card.unpack`.
+    """
+    line, _, rest = data.partition(b"\n")
+    head = json.loads(line)
+    done = read_done(head["done"])
+    width, height, length = (int(value) for value in head["thumbnail"])
+    try:
+        small = zlib.decompress(rest[:length])
+    except zlib.error as error:
+        raise ValueError(done.job) from error
+    outlines = tuple(read_outline(value) for value in head["pictures"])
+    if len(small) != width * height * 4 or len(outlines) != len(done.layer_set.layers):
+        raise ValueError(done.job)
+    return Card(
+        done.job, int(head["image"]), done.layer_set, Area(*map(int, head["area"])), outlines, (width, height, small),
+        rest[length:], float(head["made"]), bool(head["favourite"]),
+    )  # fmt: skip
+
+
+def cards_of(
+    job: Job, inputs: Sequence[bytes], layer_set: LayerSet, ready: Sequence[Picture], made: float,
+    draw: Callable[[Sequence[Picture]], Thumbnail],
+) -> tuple[Card, ...]:  # fmt: skip
+    """Return the cards of a result whose layers are ready for the document; `draw` makes the thumbnail.
+
+    `inputs` are the pixels of the request's inputs. It takes about 40 ms for each megapixel, in which other threads go
+    on: not for the GUI thread.
+    """
+    cards = []
+    for image in sorted({picture.image for picture in ready}):
+        headers = tuple(replace(layer.header, image=0) for layer in layer_set.layers if layer.image == image)
+        pictures = [replace(picture, image=0) for picture in ready if picture.image == image]
+        request = replace(layer_set.request, batch=1, seed=_first_seed(layer_set.request.seed, headers))
+        outlines = tuple(replace(picture, pixels=b"") for picture in pictures)
+        packed = _packed([picture.pixels for picture in pictures] + list(inputs))
+        header = LayerSetHeader(request, headers, layer_set.made_with)
+        cards.append(Card(job.id, image, header, job.area, outlines, draw(pictures), packed, made))
+    return tuple(cards)
+
+
+def _first_seed(seed: int, layers: Sequence[LayerHeader]) -> int:
+    """The seed that makes these layers as those of the first image: seeds count on from it."""
+    modulus = MAX_SEED + 1
+    return (seed + min((layer.seed - seed) % modulus for layer in layers)) % modulus
+
+
+def _packed(pixels: Sequence[bytes]) -> bytes:
+    """Compress each channel for itself, which takes less room than pixel by pixel."""
+    packer = zlib.compressobj(QUICK)
+    parts = [packer.compress(data[channel::4]) for data in pixels for channel in range(4)]
+    return b"".join(parts) + packer.flush()
+
+
+def _interleaved(planes: bytes) -> bytes:
+    pixels = bytearray(planes)
+    length = len(planes) // 4
+    for channel in range(4):
+        pixels[channel::4] = planes[channel * length : (channel + 1) * length]
+    return bytes(pixels)

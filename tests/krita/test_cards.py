@@ -1,0 +1,164 @@
+"""Cards of results, their history, and what they are as text and as files."""
+
+import io
+import json
+import random
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+SIDE = 64
+
+
+@pytest.fixture
+def made(plugin):
+    """Makes the cards of a job of several images: a background with an input, a foreground and a hidden blend."""
+    job, request, cards = plugin("protocol.job"), plugin("protocol.request"), plugin("cards")
+    area = plugin("geometry").Area(-5, 6, SIDE, SIDE)
+
+    def make(number=1, batch=1, made=1.0, prompt="a red apple", **changes):
+        asked = request.Request(
+            request.Operation.SCENE, "builtin", prompt, "bad", SIDE, SIDE, 4, 5.5, 2**32 - 2, batch, **changes
+        )
+        layers, pictures = [], []
+        for image in range(batch):
+            for index, role in enumerate(request.Operation.SCENE.makes):
+                pixels = random.Random(100 * image + index).randbytes(SIDE * SIDE * 4)
+                seed = (asked.seed + 3 * image + (1, 0, 2)[index]) % 2**32
+                visible = role is not request.Role.BLEND
+                box = job.Box(0, 0, SIDE, SIDE)
+                layers.append(job.Layer(role, role.value, box, pixels, visible=visible, seed=seed, image=image))
+                where = replace(area, width=SIDE - 1)
+                pictures.append(
+                    plugin("pixels").Picture(role.value, where, pixels[: -SIDE * 4], 1.0, visible, image)
+                )
+        layer_set = job.LayerSet(asked, tuple(layers), {"model hash": "abc", "torch": "2"})
+        owner = plugin("jobs").Job(f"{number:032x}", asked, "document", area)
+        inputs = [bytes(range(256)) * 64 for _ in asked.inputs]
+        ready = cards.cards_of(owner, inputs, layer_set, pictures, made, lambda _: (1, 2, b"12345678"))
+        return ready, pictures, inputs
+
+    return make
+
+
+class Records:
+    """A store of a history, in memory."""
+
+    def __init__(self, **records):
+        self.held = dict(records)
+        self.names, self.get = self.held.keys, self.held.__getitem__
+        self.put, self.remove = self.held.__setitem__, self.held.__delitem__
+
+
+@pytest.fixture
+def history(plugin):
+    return plugin("history").History
+
+
+def test_card_comes_back_as_it_was_with_every_pixel(plugin, made):
+    source, picture = plugin("protocol.request").Source, plugin("protocol.request").Input
+    (card,), pictures, inputs = made(inputs=(picture(source.INIT, SIDE, SIDE),))
+    back = plugin("cards").read(replace(card, favourite=True).to_bytes())
+    assert back == replace(card, favourite=True)
+    assert back.unpack() == (tuple(pictures), tuple(inputs))
+
+
+def test_each_image_of_a_batch_is_a_card_that_can_be_made_again(made):
+    cards, pictures, _ = made(batch=2)
+    assert [card.id for card in cards] == [f"{1:032x}-0", f"{1:032x}-1"]
+    assert [(card.request.batch, card.request.seed) for card in cards] == [(1, 2**32 - 2), (1, 1)]
+    assert cards[1].unpack()[0] == tuple(replace(picture, image=0) for picture in pictures[3:])
+
+
+def test_damaged_pixels_are_told(made):
+    (card,), *_ = made()
+    for packed in (card.packed[:-1], b"", card.packed[:50] + b"x" + card.packed[51:]):
+        with pytest.raises(ValueError, match=card.id):
+            replace(card, packed=packed).unpack()
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]\n", b"{}\n", b"\xff\n"])
+def test_record_that_cannot_be_read_stays_in_the_document(made, history, damage):
+    records = Records(unknown=damage)
+    assert history(records).cards == [] and records.held == {"unknown": damage}
+
+
+def test_history_comes_back_newest_first(made, history):
+    records = Records()
+    first, second = made(1, batch=2, made=1.0)[0], made(2, made=2.0)[0]
+    here = history(records)
+    here.add(first)
+    here.add(second)
+    here.add(first)  # came again after a broken connection
+    here.favour(first[1], True)
+    expected = [second[0], first[0], replace(first[1], favourite=True)]
+    assert here.cards == expected and history(records).cards == expected
+    here.remove(first[0])
+    assert history(records).cards == here.cards == [second[0], replace(first[1], favourite=True)]
+
+
+def test_the_oldest_go_when_there_is_no_more_room_but_no_favourites(made, history):
+    records = Records()
+    size = len(made()[0][0].to_bytes())
+    here = history(records, limit=3 * size)
+    for number in range(1, 3):
+        here.add(made(number, made=float(number))[0])
+    here.favour(here.cards[-1], True)
+    for number in range(3, 5):
+        here.add(made(number, made=float(number))[0])
+    assert [card.made for card in here.cards] == [4.0, 3.0, 1.0]
+    assert set(records.held) == {card.id for card in here.cards}
+
+
+def test_the_newest_stays_however_large_it_is(made, history):
+    here = history(Records(), limit=10)
+    here.add(made(1)[0])
+    here.add(made(2, made=2.0)[0])
+    assert [card.made for card in here.cards] == [2.0]
+
+
+def test_only_the_layer_of_two_that_stay_together_can_be_remade(plugin, made):
+    rerolling, request = plugin("rerolling"), plugin("protocol.request")
+    (card,), pictures, _ = made(foreground_prompt="shiny")
+    assert rerolling.can_remake(card, request.Role.FOREGROUND)
+    asked, pixels = rerolling.remade(card, request.Role.FOREGROUND, 7, pictures)
+    assert (asked.operation, asked.seed) == (request.Operation.OBJECT_ON_BACKGROUND, 7)
+    assert asked.inputs == (request.Input(request.Source.BACKGROUND, SIDE, SIDE),)
+    assert asked.prompt == card.request.prompt
+    rgba = plugin("pixels").to_rgba(pictures[0].pixels)
+    assert pixels[: (SIDE - 1) * 4] == rgba[: (SIDE - 1) * 4] and pixels[(SIDE - 1) * 4 : SIDE * 4] == bytes(4)
+    alone = replace(card, layer_set=replace(card.layer_set, layers=card.layer_set.layers[1:]))
+    assert not rerolling.can_remake(alone, request.Role.FOREGROUND)
+
+
+def test_a_picture_that_sticks_out_is_cut_where_the_area_ends(plugin):
+    pixels, area = plugin("pixels"), plugin("geometry").Area
+    picture = pixels.Picture("x", area(-1, 1, 3, 2), bytes(range(24)), 1.0, True)
+    filled = pixels.filled_up(picture, area(0, 0, 3, 2))
+    assert filled == bytes(12) + bytes(range(4, 12)) + bytes(4)
+    assert pixels.filled_up(picture, area(5, 5, 1, 1)) == bytes(4)
+
+
+def test_text_is_what_automatic1111_writes(plugin, made):
+    (card,), *_ = made(prompt="a <lora:x:1> apple\nred")
+    lines = plugin("parameters").infotext(card.layer_set).split("\n")
+    assert lines[:3] == ["a <lora:x:1> apple", "red", "Negative prompt: bad"]
+    values = "Steps: 4, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 5.5, Seed: 4294967294, Size: 64x64, Model: "
+    assert lines[3].startswith(f"{values}builtin,")
+    assert lines[3].endswith("model hash: abc, torch: 2") and len(lines) == 4
+
+
+def test_values_with_commas_are_quoted(plugin, made):
+    (card,), *_ = made(foreground_prompt="big, round")
+    text = plugin("parameters").infotext(card.layer_set)
+    assert f"Layer Diffusion foreground prompt: {json.dumps('big, round')}" in text
+
+
+@pytest.mark.parametrize("text", ["plain, Größe", "日本"])
+def test_png_keeps_colour_under_zero_alpha_and_its_text(plugin, text):
+    rgba = bytes((10, 20, 30, 0, 1, 2, 3, 128, 255, 254, 253, 255)) * 2
+    image = Image.open(io.BytesIO(plugin("png").png(3, 2, rgba, text)))
+    image.load()
+    assert (image.size, image.mode, image.tobytes()) == ((3, 2), "RGBA", rgba)
+    assert image.info["parameters"] == text
