@@ -19,9 +19,11 @@ Results:
 
     insert(document, name, pictures, place, source)   one group, one undo step, where `Place` says
     Overlay().show(document, pictures)                a result on the canvas that is no part of the document; `hide()`
+    Annotations(document)                             records in the document's file: `names`, `get`, `put`, `remove`
     softness(document, area)                          what the selection lets through, for `pixels.clipped`
 """
 
+from .annotations import Annotations
 from .choices import ACTIVE, BELOW, SELECTED, VISIBLE, bounds_of, choices, layer_of
 from .documents import (
     active_document,
@@ -44,6 +46,7 @@ __all__ = [
     "BELOW",
     "SELECTED",
     "VISIBLE",
+    "Annotations",
     "Overlay",
     "Place",
     "active_document",

@@ -28,8 +28,10 @@ class Place(str, Enum):
     REPLACE = "replace"
 
 
-def insert(document, name: str, pictures: Sequence[Picture], place: Place = Place.TOP, source: str = "") -> None:
-    """Put pictures, bottom first, into the document as one group: one undo step.
+def insert(
+    document, name: str, pictures: Sequence[Picture], place: Place = Place.TOP, source: str = ""
+) -> tuple[str, ...]:
+    """Put pictures, bottom first, into the document as one group: one undo step. Return the ids of their layers.
 
     In a batch the images are alternatives: the first one is shown, and each that has several layers gets a group of its
     own. Selection and active layer stay as they are. `place` counts from the layer that is active now, and is the top
@@ -61,6 +63,7 @@ def insert(document, name: str, pictures: Sequence[Picture], place: Place = Plac
         _lower(document, copy, active, helper)
     elif active is not None:
         _keep_active(document, active, copy)
+    return tuple(id_of(node) for node in within(copy) if node.type() == "paintlayer")
 
 
 def _position(document, place: Place, anchor) -> tuple:
