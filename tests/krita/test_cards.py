@@ -144,8 +144,8 @@ def test_text_is_what_automatic1111_writes(plugin, made):
     (card,), *_ = made(prompt="a <lora:x:1> apple\nred")
     lines = plugin("parameters").infotext(card.layer_set).split("\n")
     assert lines[:3] == ["a <lora:x:1> apple", "red", "Negative prompt: bad"]
-    values = "Steps: 4, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 5.5, Seed: 4294967294, Size: 64x64, Model: "
-    assert lines[3].startswith(f"{values}builtin,")
+    values = "Steps: 4, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 5.5, Seed: 4294967294, Size: 64x64"
+    assert lines[3].startswith(f"{values}, Model: builtin,")
     assert lines[3].endswith("model hash: abc, torch: 2") and len(lines) == 4
 
 

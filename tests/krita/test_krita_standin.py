@@ -37,3 +37,7 @@ def test_connection_breaks_and_backend_ends(krita, standin):
     for token in standin.glob("token-*"):
         assert_ended(int(token.name.split("-")[1]))
 
+
+
+def test_results_are_cards(krita, standin, tmp_path):
+    krita("results.py", standin, folder=str(tmp_path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from ..jobs import Job, Stage
 from ..kept import Shelf
 from ..link import Link
 from ..notices import Notice, Trouble
-from ..operations import why_not
-from ..pixels import pictures
+from ..operations import TASKS, why_not
 from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, ModelInfo
 from ..protocol.limits import MAX_SEED
+from ..protocol.request import Request, Source
 from ..qt import QtCore, QtWidgets
 from ..session import LinkState, Session
 from ..settings import Settings, SizeMode
@@ -27,6 +27,8 @@ from ..styles import Styles
 from ..translation import mark, tr
 from .inputs import Inputs
 from .panel import Panel
+from .results import ResultsView
+from .results_control import Results, Surroundings
 from .styling import Styling
 
 LOOK_MS = 400
@@ -76,6 +78,9 @@ class Controller(QtCore.QObject):
             self.session.report,
         )  # fmt: skip
         self._styling.show_models(())
+        view = ResultsView()
+        panel.embed(QtWidgets.QWidget(), view)
+        self._results = Results(view, Surroundings(self.session.report, self._ask, self._place, self._choose))
         self._is_inserting = False
         self._looking = self._timer(LOOK_MS, self.look, single=False)
         self._inserting = self._timer(RETRY_MS, self._insert_arrived)
@@ -136,6 +141,19 @@ class Controller(QtCore.QObject):
             self.session.generate(request, document, area, pixels, place, source)
             self._save()
 
+    def _ask(self, request: Request, document, area: Area, pixels: Sequence[bytes]) -> None:
+        """Ask for a request that does not come from the fields."""
+        self._link.start()
+        place = self._fields.place if self._fields.place != canvas.Place.REPLACE.value else canvas.Place.ABOVE.value
+        self.session.generate(request, document, area, tuple(pixels), place)
+
+    def _choose(self, source: Source, layer: str) -> None:
+        """Use a layer as a condition, for an operation that takes one."""
+        if source not in self._panel.sources:
+            self._panel.operation.choose(next(task.id for task in TASKS if source in task.ways[0]))
+        self._panel.pickers[source].want(layer)
+        self._edited()
+
     def _place(self, document) -> tuple[str, str]:
         """Where the result goes, and which layer it replaces."""
         if self._fields.place != canvas.Place.REPLACE.value:
@@ -179,6 +197,7 @@ class Controller(QtCore.QObject):
             note = str(error)
         self._panel.size_note.say(note)
         self._inputs.look(document, area)
+        self._results.look(document)
 
     def _area(self, document) -> Area:
         return canvas.area_of(document, self._fields.size_mode, self._fields.width, self._fields.height)
@@ -199,12 +218,16 @@ class Controller(QtCore.QObject):
 
     def _prepare(self, job_id: str, layer_set: LayerSet):
         job = self.session.jobs.get(job_id)
-        return pictures(layer_set, job.area) if job else ()
+        return Results.prepare(job, layer_set) if job else ((), ())
 
     # Results
 
     def _arrived(self, job_id: str, ready) -> None:
-        self.session.arrived(job_id, ready)
+        pictures, cards = ready
+        job = self.session.jobs.get(job_id)
+        if job is not None and job.unfinished and job.stage is not Stage.CANCELLING and canvas.is_open(job.document):
+            self._results.add(job.document, cards)
+        self.session.arrived(job_id, pictures)
         self._insert_arrived()
 
     def _insert_arrived(self) -> None:
@@ -223,6 +246,8 @@ class Controller(QtCore.QObject):
     def _insert(self, job: Job) -> None:
         if not canvas.is_open(job.document):
             self._keep(job, CLOSED)
+        elif not self._results.applies and job.kept_because is None:
+            self.session.inserted(job)  # into the history, which is enough
         elif canvas.is_idle(job.document):
             try:
                 canvas.insert(job.document, job.name, job.pictures, canvas.Place(job.place), job.source)

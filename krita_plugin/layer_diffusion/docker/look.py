@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..qt import QtCore, QtGui
 
 Role = QtGui.QPalette.ColorRole
@@ -51,6 +53,20 @@ def die_icon(palette, size: int = 16):
         picture.setDevicePixelRatio(2)
         icon.addPixmap(picture, mode)
     return icon
+
+
+def draw_star(picture, centre, radius: float) -> None:
+    """Draw a star with a dark edge, to be seen on every picture, into a pixmap."""
+    points = QtGui.QPolygonF()
+    for corner in range(10):
+        angle, length = math.pi * (corner / 5 - 0.5), radius if corner % 2 == 0 else radius * 0.45
+        points.append(centre + QtCore.QPointF(math.cos(angle) * length, math.sin(angle) * length))
+    painter = QtGui.QPainter(picture)
+    painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
+    painter.setPen(QtGui.QPen(QtGui.QColor(70, 50, 0), 1.2))
+    painter.setBrush(QtGui.QColor(255, 200, 40))
+    painter.drawPolygon(points)
+    painter.end()
 
 
 def on_checkerboard(image, palette, side: int, ratio: float = 1.0):

@@ -72,7 +72,7 @@ class Panel(QtWidgets.QWidget):
         super().showEvent(event)
         self.shown.emit()
 
-    def place(self, queue, results) -> None:
+    def embed(self, queue, results) -> None:
         """Put the list of jobs below the progress bar, and the results below that, where they share the room."""
         self._column.addWidget(queue)
         self._column.addWidget(results, 1)

@@ -1,0 +1,146 @@
+"""The history of results: thumbnails, and what can be done with the chosen one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..cards import Card
+from ..qt import QtCore, QtWidgets
+from ..translation import tr
+from .results_list import CardList, Going
+from .results_menu import REMAKES, Act, add, fill
+
+Policy = QtWidgets.QSizePolicy.Policy
+
+
+class ResultsView(QtWidgets.QWidget):
+    """A head line, the cards, and a row of buttons; without results the head line alone."""
+
+    previewed = QtCore.pyqtSignal(str)
+    """Id of the card to show on the canvas, "" for none."""
+    asked = QtCore.pyqtSignal(object, object, object)
+    """An `Act`, the `Card` that it is for, and what `results_menu.fill` says of it."""
+    applying = QtCore.pyqtSignal(bool)
+    """Whether new results go into the document at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("results_view")
+        self.title = QtWidgets.QLabel(tr("Results"))
+        self.applies = QtWidgets.QCheckBox(tr("Insert at once"))
+        self.applies.setObjectName("apply_at_once")
+        self.applies.setToolTip(tr("New results go into the document as layers; without it they wait here."))
+        self.applies.setChecked(True)
+        self.applies.toggled.connect(self.applying)
+        self.cards = CardList()
+        self.cards.clicked_card.connect(self._clicked)
+        self.cards.moved_to.connect(self._moved)
+        self.cards.acted.connect(lambda act: self._ask(act, None))
+        self.cards.itemSelectionChanged.connect(lambda: self._enable())
+        self.cards.customContextMenuRequested.connect(self._open_menu)
+        self._make_buttons()
+        self._previewed = ""
+        head = QtWidgets.QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.applies)
+        column = QtWidgets.QVBoxLayout(self)
+        column.setContentsMargins(6, 2, 6, 6)
+        column.setSpacing(4)
+        column.addLayout(head)
+        column.addWidget(self.cards, 1)
+        column.addWidget(self.buttons)
+        self._show_parts()
+
+    def show_cards(self, cards: Sequence[Card]) -> None:
+        """Show the history of the document in front, newest first."""
+        self.cards.show_cards(cards)
+        self._show_parts()
+
+    def show_going(self, going: Sequence[Going]) -> None:
+        """Show the jobs that are going on for the document in front."""
+        self.cards.show_going(going)
+        self._show_parts()
+
+    def show_previewed(self, card_id: str) -> None:
+        """Say which card is on the canvas, "" for none."""
+        self._previewed = card_id
+
+    def _make_buttons(self) -> None:
+        self.insert = QtWidgets.QPushButton(tr("Insert"))
+        self.insert.setObjectName("card_apply")
+        self.insert.setToolTip(tr("Put it into the document as layers."))
+        self.insert.setSizePolicy(Policy.Ignored, Policy.Fixed)
+        self.insert.clicked.connect(lambda: self._ask(Act.APPLY, None))
+        self.again = QtWidgets.QToolButton()
+        self.again.setObjectName("card_again")
+        self.again.setText(tr("Again"))
+        self.again.setToolTip(tr("The same with another seed; the arrow offers single layers."))
+        self.again.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self.again.clicked.connect(lambda: self._ask(Act.AGAIN, None))
+        self.again_menu = QtWidgets.QMenu(self)
+        self.again_menu.setObjectName("again_menu")
+        self.again_menu.aboutToShow.connect(self._fill_again)
+        self.again.setMenu(self.again_menu)
+        self.star = QtWidgets.QToolButton()
+        self.star.setObjectName("card_favourite")
+        self.star.setText("★")
+        self.star.setCheckable(True)
+        self.star.setToolTip(tr("Favourites stay when the history has no more room."))
+        self.star.clicked.connect(lambda: self._ask(Act.FAVOURITE, None))
+        self.more = QtWidgets.QToolButton()
+        self.more.setObjectName("card_more")
+        self.more.setText("…")
+        self.more.setToolTip(tr("Copy, save, use as condition, delete"))
+        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")  # it would lie over the dots
+        self.more.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QtWidgets.QMenu(self)
+        self.menu.setObjectName("card_menu")
+        self.menu.aboutToShow.connect(self._fill_menu)
+        self.more.setMenu(self.menu)
+        self.buttons = QtWidgets.QWidget()
+        row = QtWidgets.QHBoxLayout(self.buttons)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(self.insert, 1)
+        for button in (self.again, self.star, self.more):
+            row.addWidget(button)
+
+    def _show_parts(self) -> None:
+        for part in (self.cards, self.buttons):
+            part.setVisible(self.cards.count() > 0)
+        self._enable()
+
+    def _enable(self) -> None:
+        card = self.cards.current
+        for button in (self.insert, self.again, self.star, self.more):
+            button.setEnabled(card is not None)
+        self.star.setChecked(card is not None and card.favourite)
+
+    def _fill_menu(self) -> None:
+        card = self.cards.current
+        if card is not None:
+            fill(self.menu, card, self._ask)
+
+    def _fill_again(self) -> None:
+        card = self.cards.current
+        if card is not None:
+            self.again_menu.clear()
+            for act in (Act.AGAIN, *REMAKES):
+                add(self.again_menu, card, act, self._ask)
+
+    def _ask(self, act: Act, detail: object) -> None:
+        card = self.cards.current
+        if card is not None:
+            self.asked.emit(act, card, detail)
+
+    def _clicked(self, card_id: str) -> None:
+        """A second click takes the card from the canvas again."""
+        self.previewed.emit("" if card_id == self._previewed else card_id)
+
+    def _moved(self, card_id: str) -> None:
+        if self._previewed:
+            self.previewed.emit(card_id)
+
+    def _open_menu(self, point) -> None:
+        if self.cards.itemAt(point) is not None and self.cards.current is not None:
+            self.menu.popup(self.cards.viewport().mapToGlobal(point))

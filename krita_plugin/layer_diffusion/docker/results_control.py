@@ -1,0 +1,236 @@
+"""Connects the view of the results with the histories of the documents, the canvas and the session."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import canvas
+from ..cards import Card, cards_of
+from ..composing import thumbnail
+from ..exporting import save_openraster, save_png
+from ..geometry import Area
+from ..history import History
+from ..jobs import Job
+from ..notices import Notice, Trouble
+from ..parameters import infotext
+from ..pixels import Picture, pictures
+from ..protocol.job import LayerSet
+from ..protocol.limits import MAX_SEED
+from ..protocol.request import Request, Role, Source
+from ..qt import QtCore, QtWidgets
+from ..rerolling import again, remade
+from ..translation import mark, tr
+from .background import Background
+from .results import ResultsView
+from .results_menu import REMAKES, Act
+
+RETRY_MS = 150
+SETTING = "apply_at_once"
+DAMAGED = Notice(
+    mark("This result is damaged and cannot be read."), mark("Generate it again with its prompt and seed.")
+)
+NAME_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the results need of the docker.
+
+    Attributes:
+        report: shows a notice.
+        generate: asks for a request, for an area of a document, with the pixels of its inputs.
+        place: returns where results go in a document, and which layer they replace.
+        choose: puts a layer, by its id, into the picker of a source.
+    """
+
+    report: Callable[[Notice], None]
+    generate: Callable[[Request, object, Area, Sequence[bytes]], None]
+    place: Callable[[object], tuple[str, str]]
+    choose: Callable[[Source, str], None]
+
+
+class Results(QtCore.QObject):
+    """One for each docker."""
+
+    def __init__(self, view: ResultsView, around: Surroundings) -> None:
+        super().__init__(view)
+        self._view = view
+        self._around = around
+        self._histories: list[tuple[object, History]] = []
+        self._document: object = None
+        self._overlay = canvas.Overlay()
+        self._background = Background()
+        self._unpacked: tuple[str, tuple[Picture, ...]] = ("", ())
+        self._wanted = ""
+        view.applies.setChecked(canvas.read_setting(SETTING, "yes") == "yes")
+        view.applying.connect(lambda on: canvas.write_setting(SETTING, "yes" if on else "no"))
+        view.previewed.connect(self.preview)
+        view.asked.connect(self._do)
+        view.destroyed.connect(self._background.stop)
+
+    @property
+    def applies(self) -> bool:
+        """Whether new results go into their document at once."""
+        return self._view.applies.isChecked()
+
+    @staticmethod
+    def prepare(job: Job, layer_set: LayerSet) -> tuple[tuple[Picture, ...], tuple[Card, ...]]:
+        """Return a result's pictures, ready for the document, and its cards; for the network thread."""
+        ready = pictures(layer_set, job.area)
+        return ready, cards_of(job, job.inputs, layer_set, ready, time.time(), thumbnail)
+
+    def add(self, document, cards: Sequence[Card]) -> None:
+        """Put new cards into the history of an open document."""
+        self._history(document).add(cards)
+        if document == self._document:
+            self._show()
+
+    def look(self, document) -> None:
+        """Follow the document in front; None when there is none."""
+        if document != self._document or document is None:
+            self._document = document
+            self._histories = [(other, history) for other, history in self._histories if canvas.is_open(other)]
+            self._forget_preview()
+            self._show()
+        if self._wanted and not self._overlay.is_shown and self._unpacked[0] == self._wanted:
+            self._forget_preview()
+
+    def preview(self, card_id: str) -> None:
+        """Show a card on the canvas, in its place; "" shows none."""
+        self._forget_preview()
+        card = self._find(card_id)
+        if card is not None:
+            self._wanted = card.id
+            self._view.show_previewed(card.id)
+            self._unpack(card, lambda ready: self._show_preview(card, ready))
+
+    def insert(self, card: Card) -> None:
+        """Put a card into the document in front, as one group."""
+        self._forget_preview()
+        document = self._document
+        self._unpack(card, lambda ready: self._insert(document, card, ready, lambda _: None))
+
+    def _show_preview(self, card: Card, ready: tuple[Picture, ...]) -> None:
+        if self._wanted == card.id and self._document is not None:
+            self._overlay.show(self._document, ready)
+
+    def _forget_preview(self) -> None:
+        self._wanted = ""
+        self._overlay.hide()
+        self._view.show_previewed("")
+
+    def _insert(self, document, card: Card, ready: tuple[Picture, ...], then: Callable) -> None:
+        """Insert when Krita is idle; `then` gets the ids of the layers, bottom first."""
+        if not canvas.is_open(document):
+            return
+        if not canvas.is_idle(document):
+            QtCore.QTimer.singleShot(RETRY_MS, lambda: self._insert(document, card, ready, then))
+            return
+        try:
+            place, source = self._around.place(document)
+            then(canvas.insert(document, card.name, ready, canvas.Place(place), source))
+        except Trouble as error:
+            self._around.report(error.notice)
+
+    def _do(self, act: Act, card: Card, detail) -> None:
+        if act is Act.APPLY:
+            self.insert(card)
+        elif act is Act.AGAIN:
+            self._unpack_all(card, lambda unpacked: self._again(card, unpacked[1]))
+        elif act in REMAKES:
+            self._unpack(card, lambda ready: self._remake(card, REMAKES[act], ready))
+        elif act is Act.FAVOURITE:
+            self._history(self._document).favour(card, not card.favourite)
+            self._show()
+        elif act is Act.DELETE:
+            self._delete(card)
+        elif act is Act.USE:
+            self._use(card, *detail)
+        elif act is Act.SAVE:
+            self._save(card)
+        else:
+            texts = {
+                Act.COPY_PROMPT: card.request.prompt, Act.COPY_SEED: str(card.request.seed),
+                Act.COPY_ALL: infotext(card.layer_set),
+            }  # fmt: skip
+            QtWidgets.QApplication.clipboard().setText(texts[act])
+
+    def _again(self, card: Card, inputs: Sequence[bytes]) -> None:
+        self._around.generate(again(card, secrets.randbelow(MAX_SEED + 1)), self._document, card.area, inputs)
+
+    def _remake(self, card: Card, role: Role, ready: tuple[Picture, ...]) -> None:
+        request, pixels = remade(card, role, secrets.randbelow(MAX_SEED + 1), ready)
+        self._around.generate(request, self._document, card.area, (pixels,))
+
+    def _delete(self, card: Card) -> None:
+        if self._wanted == card.id:
+            self._forget_preview()
+        self._history(self._document).remove(card)
+        self._show()
+
+    def _use(self, card: Card, source: Source, role: Role) -> None:
+        """Insert a card, and let the picker of a source choose the layer of a role."""
+        index, document = card.roles.index(role), self._document
+        self._forget_preview()
+        self._unpack(
+            card,
+            lambda ready: self._insert(document, card, ready, lambda ids: self._around.choose(source, ids[index])),
+        )
+
+    def _save(self, card: Card) -> None:
+        kinds = {"PNG (*.png)": ".png", "OpenRaster (*.ora)": ".ora"}
+        name = re.sub(r"[^\w\- ]+", "", card.name)[:NAME_LENGTH].strip() or "result"
+        window, words = self._view.window(), tr("Save result")
+        chosen, kind = QtWidgets.QFileDialog.getSaveFileName(window, words, f"{name}.png", ";;".join(kinds))
+        if not chosen:
+            return
+        path = Path(chosen)
+        if path.suffix not in kinds.values():
+            path = path.with_name(path.name + kinds[kind])
+        save = save_openraster if path.suffix == ".ora" else save_png
+
+        def failed(error: Exception) -> None:
+            words = tr("{file} could not be written: {reason}.", file=path.name, reason=_reason(error))
+            self._around.report(Notice(words, tr("Choose another folder.")))
+
+        self._background.do(lambda: save(path, card, card.unpack()[0]), lambda _: None, failed)
+
+    # Cards
+
+    def _show(self) -> None:
+        cards = self._history(self._document).cards if self._document is not None else ()
+        self._view.show_cards(cards)
+
+    def _history(self, document) -> History:
+        for other, history in self._histories:
+            if other == document:
+                return history
+        history = History(canvas.Annotations(document))
+        self._histories.append((document, history))
+        return history
+
+    def _find(self, card_id: str) -> Card | None:
+        return self._history(self._document).find(card_id) if self._document is not None else None
+
+    def _unpack(self, card: Card, then: Callable[[tuple[Picture, ...]], None]) -> None:
+        """Call `then` with a card's pictures."""
+        if self._unpacked[0] == card.id:
+            then(self._unpacked[1])
+        else:
+            self._unpack_all(card, lambda unpacked: then(unpacked[0]))
+
+    def _unpack_all(self, card: Card, then: Callable) -> None:
+        def unpacked(result) -> None:
+            self._unpacked = (card.id, result[0])
+            then(result)
+
+        self._background.do(card.unpack, unpacked, lambda _: self._around.report(DAMAGED))
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

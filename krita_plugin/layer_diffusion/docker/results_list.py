@@ -1,0 +1,186 @@
+"""The cards of the history, newest first, and before them the jobs that are going on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..cards import Card
+from ..qt import QtCore, QtGui, QtWidgets
+from ..translation import tr
+from . import look
+from .results_menu import Act
+
+SIDE = 84
+"""Pixels, of the square that a thumbnail fits into."""
+MARGIN = 4
+Key = QtCore.Qt.Key
+KEYS = {
+    Key.Key_Return: Act.APPLY, Key.Key_Enter: Act.APPLY, Key.Key_Delete: Act.DELETE, Key.Key_Space: Act.FAVOURITE,
+}  # fmt: skip
+_Id = QtCore.Qt.ItemDataRole.UserRole
+
+
+@dataclass(frozen=True)
+class Going:
+    """A job that is going on, as its card shows it: `preview` is a `QImage` or None, `fraction` 0 to 1."""
+
+    job: str
+    text: str
+    fraction: float
+    preview: object = None
+
+
+class CardList(QtWidgets.QListWidget):
+    """Thumbnails over a checkerboard."""
+
+    clicked_card = QtCore.pyqtSignal(str)
+    """Id of the card that was clicked, "" for none."""
+    moved_to = QtCore.pyqtSignal(str)
+    """Id of the card that the keys went to."""
+    acted = QtCore.pyqtSignal(object)
+    """An `Act` for the current card, by double-click or key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("results")
+        self.setViewMode(QtWidgets.QListView.ViewMode.IconMode)
+        self.setResizeMode(QtWidgets.QListView.ResizeMode.Adjust)
+        self.setMovement(QtWidgets.QListView.Movement.Static)
+        self.setUniformItemSizes(True)
+        self.setIconSize(QtCore.QSize(SIDE, SIDE))
+        self.setGridSize(QtCore.QSize(SIDE + 2 * MARGIN, SIDE + 2 * MARGIN))
+        self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setMinimumHeight(SIDE + 3 * MARGIN)
+        self.setContextMenuPolicy(QtCore.Qt.ContextMenuPolicy.CustomContextMenu)
+        self._cards: tuple[Card, ...] = ()
+        self._going: tuple[Going, ...] = ()
+        self._is_double = False
+
+    @property
+    def current(self) -> Card | None:
+        """The chosen card."""
+        item = self.currentItem()
+        wanted = item.data(_Id) if item is not None and item.isSelected() else None
+        return next((card for card in self._cards if card.id == wanted), None)
+
+    def show_cards(self, cards: Sequence[Card]) -> None:
+        """Show these cards; the one that was chosen stays so while it is there."""
+        if tuple(cards) != self._cards:
+            chosen = self.current
+            self._cards = tuple(cards)
+            self._fill()
+            self.choose(chosen.id if chosen else "")
+
+    def show_going(self, going: Sequence[Going]) -> None:
+        """Show jobs that are going on."""
+        if [one.job for one in going] != [one.job for one in self._going]:
+            chosen = self.current
+            self._going = tuple(going)
+            self._fill()
+            self.choose(chosen.id if chosen else "")
+        elif tuple(going) != self._going:
+            self._going = tuple(going)
+            for row, one in enumerate(self._going):
+                self._draw_going(self.item(row), one)
+
+    def choose(self, card_id: str) -> None:
+        """Choose a card, or none by ""."""
+        for row in range(self.count()):
+            if self.item(row).data(_Id) == card_id != "":
+                self.setCurrentRow(row)
+                return
+        self.clearSelection()
+        self.setCurrentItem(None)
+
+    def event(self, event) -> bool:
+        """Keep our keys from Krita's own shortcuts."""
+        if event.type() == QtCore.QEvent.Type.ShortcutOverride and event.key() in KEYS:
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event) -> None:  # noqa: N802 - Qt's name
+        """Act on the current card, or go to another one."""
+        if event.key() in KEYS:
+            self.acted.emit(KEYS[event.key()])
+        elif event.key() == Key.Key_Escape:
+            self.clicked_card.emit("")
+        else:
+            before = self.current
+            super().keyPressEvent(event)
+            if self.current is not None and self.current != before:
+                self.moved_to.emit(self.current.id)
+
+    def mouseReleaseEvent(self, event) -> None:  # noqa: N802 - Qt's name
+        """A click, with the first button, on a card or beside all of them."""
+        super().mouseReleaseEvent(event)
+        was_double, self._is_double = self._is_double, False
+        if event.button() == QtCore.Qt.MouseButton.LeftButton and not was_double:
+            item = self.itemAt(event.pos())
+            if item is None:
+                self.choose("")
+            self.clicked_card.emit(item.data(_Id) if item is not None else "")
+
+    def mouseDoubleClickEvent(self, event) -> None:  # noqa: N802 - Qt's name
+        """The second press of a double-click; the release after it is no click."""
+        super().mouseDoubleClickEvent(event)
+        self._is_double = True
+        if self.current is not None:
+            self.acted.emit(Act.APPLY)
+
+    def changeEvent(self, event) -> None:  # noqa: N802 - Qt's name
+        """Follow the theme."""
+        if event.type() == QtCore.QEvent.Type.PaletteChange and self._cards:
+            chosen = self.current
+            self._fill()
+            self.choose(chosen.id if chosen else "")
+        super().changeEvent(event)
+
+    def _fill(self) -> None:
+        self.clear()
+        for one in self._going:
+            item = QtWidgets.QListWidgetItem()
+            item.setFlags(QtCore.Qt.ItemFlag.ItemIsEnabled)
+            item.setData(_Id, "")
+            self._draw_going(item, one)
+            self.addItem(item)
+        for card in self._cards:
+            item = QtWidgets.QListWidgetItem()
+            item.setData(_Id, card.id)
+            item.setIcon(_icon(self._thumbnail(card)))
+            item.setToolTip(_about(card))
+            self.addItem(item)
+
+    def _thumbnail(self, card: Card):
+        width, height, pixels = card.thumbnail
+        image = QtGui.QImage(pixels, width, height, width * 4, QtGui.QImage.Format.Format_ARGB32)
+        picture = look.on_checkerboard(image, self.palette(), SIDE, self.devicePixelRatioF())
+        if card.favourite:
+            look.draw_star(picture, QtCore.QPointF(SIDE - 12, 12), 8)
+        return picture
+
+    def _draw_going(self, item, one: Going) -> None:
+        picture = look.on_checkerboard(one.preview, self.palette(), SIDE, self.devicePixelRatioF())
+        painter = QtGui.QPainter(picture)
+        painter.fillRect(0, SIDE - 6, SIDE, 6, self.palette().color(look.Role.Window))
+        painter.fillRect(0, SIDE - 6, round(SIDE * one.fraction), 6, self.palette().color(look.Role.Highlight))
+        painter.end()
+        item.setIcon(_icon(picture))
+        item.setToolTip(one.text)
+
+
+def _icon(picture):
+    """An icon that looks the same when it is chosen: the frame around it tells."""
+    icon = QtGui.QIcon()
+    for mode in (QtGui.QIcon.Mode.Normal, QtGui.QIcon.Mode.Selected, QtGui.QIcon.Mode.Disabled):
+        icon.addPixmap(picture, mode)
+    return icon
+
+
+def _about(card: Card) -> str:
+    request = card.request
+    size = f"{card.area.width} × {card.area.height} px"
+    how = tr("Click to see it on the canvas, double-click to insert it.")
+    return "\n".join((card.name, f"{size}, {tr('Seed')} {request.seed}, {request.model}", how))
