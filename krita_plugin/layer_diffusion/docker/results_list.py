@@ -50,11 +50,12 @@ class CardList(QtWidgets.QListWidget):
         self.setUniformItemSizes(True)
         self.setIconSize(QtCore.QSize(SIDE, SIDE))
         self.setGridSize(QtCore.QSize(SIDE + 2 * MARGIN, SIDE + 2 * MARGIN))
+        self.setStyleSheet("QListWidget::item:selected { background: transparent; }")  # the frame tells
         self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setMinimumHeight(SIDE + 3 * MARGIN)
         self.setContextMenuPolicy(QtCore.Qt.ContextMenuPolicy.CustomContextMenu)
-        self._cards: tuple[Card, ...] = ()
+        self.cards: tuple[Card, ...] = ()
         self._going: tuple[Going, ...] = ()
         self._is_double = False
 
@@ -63,36 +64,26 @@ class CardList(QtWidgets.QListWidget):
         """The chosen card."""
         item = self.currentItem()
         wanted = item.data(_Id) if item is not None and item.isSelected() else None
-        return next((card for card in self._cards if card.id == wanted), None)
+        return next((card for card in self.cards if card.id == wanted), None)
 
     def show_cards(self, cards: Sequence[Card]) -> None:
         """Show these cards; the one that was chosen stays so while it is there."""
-        if tuple(cards) != self._cards:
-            chosen = self.current
-            self._cards = tuple(cards)
-            self._fill()
-            self.choose(chosen.id if chosen else "")
+        if tuple(cards) != self.cards:
+            chosen, scrolled = self.current, self.verticalScrollBar().value()
+            is_newest_known = bool(cards) and cards[0] in self.cards
+            self.cards = tuple(cards)
+            self._fill(chosen)
+            self.verticalScrollBar().setValue(scrolled if is_newest_known else 0)
 
     def show_going(self, going: Sequence[Going]) -> None:
         """Show jobs that are going on."""
         if [one.job for one in going] != [one.job for one in self._going]:
-            chosen = self.current
             self._going = tuple(going)
-            self._fill()
-            self.choose(chosen.id if chosen else "")
+            self._fill(self.current)
         elif tuple(going) != self._going:
             self._going = tuple(going)
             for row, one in enumerate(self._going):
                 self._draw_going(self.item(row), one)
-
-    def choose(self, card_id: str) -> None:
-        """Choose a card, or none by ""."""
-        for row in range(self.count()):
-            if self.item(row).data(_Id) == card_id != "":
-                self.setCurrentRow(row)
-                return
-        self.clearSelection()
-        self.setCurrentItem(None)
 
     def event(self, event) -> bool:
         """Keep our keys from Krita's own shortcuts."""
@@ -120,7 +111,7 @@ class CardList(QtWidgets.QListWidget):
         if event.button() == QtCore.Qt.MouseButton.LeftButton and not was_double:
             item = self.itemAt(event.pos())
             if item is None:
-                self.choose("")
+                self.clearSelection()
             self.clicked_card.emit(item.data(_Id) if item is not None else "")
 
     def mouseDoubleClickEvent(self, event) -> None:  # noqa: N802 - Qt's name
@@ -132,13 +123,11 @@ class CardList(QtWidgets.QListWidget):
 
     def changeEvent(self, event) -> None:  # noqa: N802 - Qt's name
         """Follow the theme."""
-        if event.type() == QtCore.QEvent.Type.PaletteChange and self._cards:
-            chosen = self.current
-            self._fill()
-            self.choose(chosen.id if chosen else "")
+        if event.type() == QtCore.QEvent.Type.PaletteChange and self.cards:
+            self._fill(self.current)
         super().changeEvent(event)
 
-    def _fill(self) -> None:
+    def _fill(self, chosen: Card | None) -> None:
         self.clear()
         for one in self._going:
             item = QtWidgets.QListWidgetItem()
@@ -146,12 +135,16 @@ class CardList(QtWidgets.QListWidget):
             item.setData(_Id, "")
             self._draw_going(item, one)
             self.addItem(item)
-        for card in self._cards:
+        for card in self.cards:
             item = QtWidgets.QListWidgetItem()
             item.setData(_Id, card.id)
-            item.setIcon(_icon(self._thumbnail(card)))
+            item.setIcon(_icon(self._thumbnail(card), self.palette().color(look.Role.Highlight)))
             item.setToolTip(_about(card))
             self.addItem(item)
+            if chosen is not None and card.id == chosen.id:
+                self.setAutoScroll(False)  # the chosen one need not be seen
+                self.setCurrentItem(item)
+                self.setAutoScroll(True)
 
     def _thumbnail(self, card: Card):
         width, height, pixels = card.thumbnail
@@ -167,15 +160,21 @@ class CardList(QtWidgets.QListWidget):
         painter.fillRect(0, SIDE - 6, SIDE, 6, self.palette().color(look.Role.Window))
         painter.fillRect(0, SIDE - 6, round(SIDE * one.fraction), 6, self.palette().color(look.Role.Highlight))
         painter.end()
-        item.setIcon(_icon(picture))
+        item.setIcon(QtGui.QIcon(picture))
         item.setToolTip(one.text)
 
 
-def _icon(picture):
-    """An icon that looks the same when it is chosen: the frame around it tells."""
-    icon = QtGui.QIcon()
-    for mode in (QtGui.QIcon.Mode.Normal, QtGui.QIcon.Mode.Selected, QtGui.QIcon.Mode.Disabled):
-        icon.addPixmap(picture, mode)
+def _icon(picture, frame):
+    """An icon with a frame of this colour while it is chosen."""
+    icon = QtGui.QIcon(picture)
+    chosen = QtGui.QPixmap(picture)
+    painter = QtGui.QPainter(chosen)
+    pen = QtGui.QPen(frame, 3)
+    pen.setJoinStyle(QtCore.Qt.PenJoinStyle.MiterJoin)
+    painter.setPen(pen)
+    painter.drawRect(QtCore.QRectF(1.5, 1.5, SIDE - 3, SIDE - 3))
+    painter.end()
+    icon.addPixmap(chosen, QtGui.QIcon.Mode.Selected)
     return icon
 
 

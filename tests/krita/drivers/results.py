@@ -1,7 +1,13 @@
 """Driver: results as cards: shown, inserted, made again, saved, and back with the document."""
 
+import io
+import json
+import zipfile
+from pathlib import Path
 
-from vocabulary import Docker, names, state
+from vocabulary import Docker, acknowledged, history, names, nodes, pixel, state, step
+
+DISC = (200, 30, 40, 255)
 
 
 def run(h):
@@ -9,25 +15,204 @@ def run(h):
     yield 0.5
     d = Docker(h)
     yield d.ready()
-    yield from without_inserting(h, d, document)
+    yield from shown_and_inserted(h, d, document)
+    yield from copied(h, d)
+    yield from saved(h, d)
+    yield from made_again(h, d, document)
+    yield from used_as_condition(h, d, document)
+    yield from favourites_and_deletion(h, d)
+    yield from back_with_the_document(h, d, document)
 
 
-def without_inserting(h, d, document):
+def shown_and_inserted(h, d, document):
     """A click shows a result on the canvas, a double-click puts it into the document."""
-    before = state(document)
+    before, known = state(document), len(acknowledged(h))
     yield h.click(d.find("apply_at_once"), at=(8, 8))
     yield h.until(lambda: not d.find("apply_at_once").isChecked(), 5, "the unchecked box")
     yield from d.type_and_generate("a red apple")
-    cards = d.find("results")
-    yield h.until(lambda: cards.count() == 1, 30, "the card")
+    yield h.until(lambda: count(d) == 1, 30, "the card")
     yield d.ready()
     h.check("nothing was inserted", state(document) == before, names(document))
-    yield h.screenshot("card")
-    yield h.click(cards.viewport(), at=(40, 40))
+    h.check("and the backend may forget it", len(acknowledged(h)) == known + 1, acknowledged(h))
+    yield click(h, d, 0)
     yield h.until(lambda: preview(h) is not None, 5, "the preview")
-    yield 0.5
+    yield 0.3
     yield h.screenshot("preview")
     h.check("the document is as it was", state(document) == before, names(document))
+    h.check("there is nothing to undo", history(h) == [], history(h))
+    yield click(h, d, 0)
+    yield h.until(lambda: preview(h) is None, 5, "no preview after a second click")
+    yield 0.6  # or the next click would be a double-click with this one
+    yield click(h, d, 0, double=True)
+    yield h.until(lambda: len(nodes(document)) == 2, 10, "the layers")
+    yield 0.5
+    group = nodes(document)[-1]
+    h.check("named after the prompt", group.name() == "a red apple", group.name())
+    h.check("with its pixels", pixel(group.childNodes()[0], 160, 120) == DISC, pixel(group.childNodes()[0], 160, 120))
+    h.check("the colour under zero alpha too", pixel(group.childNodes()[0], 60, 120) == (200, 30, 40, 0))
+    h.check("one undo step", history(h) == ["Add Layer"], history(h))
+    h.check("and the preview is gone", preview(h) is None)
+    yield from step(h, document, "undo")
+    h.check("undone at once", state(document) == before, names(document))
+
+
+def copied(h, d):
+    """What made a result goes to the clipboard."""
+    from harness_driver.qt import QtWidgets
+
+    clipboard = QtWidgets.QApplication.clipboard()
+    seed = card(d, 0).request.seed
+    for name, expected in (("copy_prompt", "a red apple"), ("copy_seed", str(seed))):
+        yield from choose_in_menu(h, d, 0, name)
+        h.check(name, clipboard.text() == expected, clipboard.text())
+    yield from choose_in_menu(h, d, 0, "copy_all")
+    h.check("all settings", f"Seed: {seed}, Size: 320x240" in clipboard.text(), clipboard.text())
+
+
+def saved(h, d):
+    """Files with straight alpha: the colour under zero alpha is in them."""
+    folder = Path(h.args["folder"])
+    for name in ("apple.png", "apple.ora"):
+        yield from choose_in_menu(h, d, 0, "save")
+        yield h.until(lambda: file_dialog() is not None, 10, "the file dialog")
+        yield 0.5
+        yield h.key("ctrl+a")
+        yield h.type_text(str(folder / name))
+        yield h.key("Return")
+        yield h.until((folder / name).exists, 10, name)
+    archive = zipfile.ZipFile(folder / "apple.ora")
+    h.check("the first file says what it is", archive.infolist()[0].filename == "mimetype", archive.namelist())
+    merged = io.BytesIO(archive.read("mergedimage.png")).getvalue()
+    h.check("the layers as one picture", merged.startswith(b"\x89PNG"), merged[:8])
+    opened = h.krita.openDocument(str(folder / "apple.png"))
+    h.check("as large as the document", (opened.width(), opened.height()) == (320, 240), opened.width())
+    layer = nodes(opened)[-1]
+    h.check("the disc", pixel(layer, 160, 120) == DISC, pixel(layer, 160, 120))
+    h.check("colour under zero alpha", pixel(layer, 60, 120) == (200, 30, 40, 0), pixel(layer, 60, 120))
+    opened.close()
+    opened = h.krita.openDocument(str(folder / "apple.ora"))
+    h.check("Krita opens it", [node.type() for node in nodes(opened)] == ["paintlayer"], names(opened))
+    h.check("its layer lies where it did", pixel(nodes(opened)[0], 160, 120) == DISC)
+    opened.close()
+    yield 0.3
+
+
+def made_again(h, d, document):
+    """The whole of it, and one layer to fit the other one."""
+    yield click(h, d, 0)
+    yield h.click(d.find("card_again"), at=(8, 8))
+    yield h.until(lambda: count(d) == 2, 30, "another one")
+    yield d.ready()
+    h.check("with another seed", card(d, 0).request.seed != card(d, 1).request.seed)
+    h.check("and the same prompt", card(d, 0).request.prompt == "a red apple", card(d, 0).request)
+    d.start("scene")
+    yield h.until(lambda: count(d) == 3, 30, "a scene")
+    yield d.ready()
+    yield from choose_in_menu(h, d, 0, "background_again")
+    yield h.until(lambda: count(d) == 4, 30, "another background")
+    yield d.ready()
+    asked = requests(h)[-1]
+    h.check("for the foreground that is there", asked["operation"] == "background_for_object", asked)
+    h.check("which went along", asked["inputs"] == [{"source": "foreground", "width": 320, "height": 240}], asked)
+    h.check("no layers were inserted", len(nodes(document)) == 1, names(document))
+    yield h.screenshot("cards")
+
+
+def used_as_condition(h, d, document):
+    """A layer of a result becomes the background that the next one is for."""
+    yield from choose_in_menu(h, d, 1, "use_background")
+    yield h.until(lambda: len(nodes(document)) == 2, 10, "the layers of the scene")
+    yield h.until(lambda: d.find("operation").currentData() == "object_on_background", 5, "the operation")
+    ground = nodes(document)[-1].childNodes()[0]
+    wanted = d.dock.panel.pickers["background"].wanted()
+    h.check("its background is chosen", wanted == ground.uniqueId().toString(), wanted)
+    d.dock.panel.operation.choose("object")
+    yield from step(h, document, "undo")
+
+
+def favourites_and_deletion(h, d):
+    """Keys, as in a file manager."""
+    yield click(h, d, 1)
+    yield h.key("space")
+    yield h.until(lambda: card(d, 1).favourite, 5, "a favourite")
+    yield click(h, d, 2)
+    yield h.key("Delete")
+    yield h.until(lambda: count(d) == 3, 5, "one less")
+    h.check("the others stay", [one.request.prompt for one in cards(d)] == ["scene", "scene", "a red apple"])
+    h.check("in their order", [one.favourite for one in cards(d)] == [False, True, False])
+
+
+def back_with_the_document(h, d, document):
+    """The history is in the .kra, pixel for pixel; other documents have their own."""
+    here, path = cards(d), str(Path(h.args["folder"]) / "history.kra")
+    other = h.new_document(64, 64, "other")
+    yield h.until(lambda: count(d) == 0, 5, "the empty history of another document")
+    other.setModified(False)
+    other.close()
+    yield h.until(lambda: count(d) == 3, 5, "the history of the first one")
+    document.setBatchmode(True)
+    h.check("saved", document.saveAs(path))
+    document.close()
+    yield h.until(lambda: count(d) == 0, 5, "no history without a document")
+    again = h.krita.openDocument(path)
+    h.krita.activeWindow().addView(again)
+    yield h.until(lambda: count(d) == 3, 10, "the history from the file")
+    h.check("as it was", cards(d) == here)
+    h.check("which is no change", not again.modified())
+    yield click(h, d, 2, double=True)
+    yield h.until(lambda: len(nodes(again)) == 2, 10, "the layers of a card from the file")
+    layer = nodes(again)[-1].childNodes()[0]
+    h.check("every pixel", (pixel(layer, 160, 120), pixel(layer, 60, 120)) == (DISC, (200, 30, 40, 0)))
+    again.setModified(False)
+    again.close()
+    yield 0.3
+
+
+def cards(d):
+    """The cards of the document in front."""
+    return list(d.find("results").cards)
+
+
+def card(d, index):
+    return cards(d)[index]
+
+
+def count(d):
+    """How many cards are shown, without the jobs that are going on."""
+    return d.find("results").count() if not d.session.unfinished else -1
+
+
+def click(h, d, index, double=False, button=1):
+    """A click on a card."""
+    view = d.find("results")
+    view.scrollToItem(view.item(index))
+    centre = view.visualItemRect(view.item(index)).center()
+    return h.click(view.viewport(), at=(centre.x(), centre.y()), double=double, button=button)
+
+
+def choose_in_menu(h, d, index, name):
+    """The context menu of a card, and an entry in it; entries of a submenu are triggered."""
+    from harness_driver.qt import QtWidgets
+
+    menu = d.find("card_menu")
+    yield click(h, d, index, button=3)
+    yield h.until(menu.isVisible, 5, "the menu of the card")
+    actions = [*menu.actions(), *(inner for sub in menu.findChildren(QtWidgets.QMenu) for inner in sub.actions())]
+    action = next(action for action in actions if action.objectName() == f"card_{name}")
+    if action in menu.actions():
+        centre = menu.actionGeometry(action).center()
+        yield h.click(menu, at=(centre.x(), centre.y()))
+    else:
+        action.trigger()
+        menu.close()
+    yield h.until(lambda: not menu.isVisible(), 5, "the closed menu")
+
+
+def file_dialog():
+    from harness_driver.qt import QtWidgets
+
+    widget = QtWidgets.QApplication.activeModalWidget()
+    return widget if isinstance(widget, QtWidgets.QFileDialog) else None
 
 
 def preview(h):
@@ -36,3 +221,9 @@ def preview(h):
 
     sheets = h.main_window().findChildren(QtWidgets.QWidget, "layer_diffusion_preview")
     return next((sheet for sheet in sheets if sheet.isVisible()), None)
+
+
+def requests(h):
+    """What the stand-in was asked for, in order."""
+    lines = (Path(h.args["root"]) / "requests").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["request"] for line in lines]

@@ -168,6 +168,8 @@ def talk(connection):
     client: Any = None
     try:
         for text in connection:
+            if isinstance(text, bytes):
+                continue  # pictures of a request change nothing about a disc
             message = messages.parse(text)
             if isinstance(message, messages.Hello):
                 client = CLIENTS.setdefault(message.client_id, Client())
@@ -180,6 +182,8 @@ def talk(connection):
                         if entry["final"] is not None:
                             client.send_final(job)
             elif isinstance(message, messages.Generate):
+                with open(HERE / "requests", "a", encoding="utf-8") as log:
+                    log.write(text + "\n")
                 client.generate(message.job, message.request)
             elif isinstance(message, messages.Cancel) and message.job in client.jobs:
                 client.jobs[message.job]["cancel"].set()
