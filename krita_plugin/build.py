@@ -25,8 +25,8 @@ PROTOCOL = HERE.parent / "protocol"
 def assemble(target_folder: Path | str, websockets_source: Path | str) -> Path:
     """Write the files of `BESIDE` and the folder `layer_diffusion` into `target_folder`.
 
-    Krita reads its shortcuts' `.action` file from the folder `actions` beside `pykrita`; its own importer puts it there.
-    An older copy there is replaced as a whole. `websockets_source` is a wheel or an installed package folder of
+    Krita reads the list of shortcuts (`.action`) from the folder `actions` beside `pykrita`; its own importer puts it
+    there. An older copy there is replaced as a whole. `websockets_source` is a wheel or an installed package folder of
     `WEBSOCKETS`. Returns the plugin's folder, where the installer puts `backend.json`. Raises `ValueError` when
     `websockets_source` does not fit, `OSError` when a file cannot be written.
     """

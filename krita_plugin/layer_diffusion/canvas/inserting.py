@@ -55,7 +55,7 @@ def insert(
     _add(parent, copy, above)
     # A group that was never in a document has not been rendered, and adding it does not do it.
     document.refreshProjection()
-    if place is Place.REPLACE:
+    if place is Place.REPLACE and anchor is not None:
         never_stop_at(document, anchor, copy)
         anchor.remove()
         active = copy if id_of(active) in {id_of(node) for node in within(anchor)} else active

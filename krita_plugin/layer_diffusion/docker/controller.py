@@ -27,6 +27,7 @@ from ..styles import Styles
 from ..translation import mark, tr
 from .inputs import Inputs
 from .panel import Panel
+from .queue import QueueView
 from .results import ResultsView
 from .results_control import Results, Surroundings
 from .styling import Styling
@@ -78,8 +79,9 @@ class Controller(QtCore.QObject):
             self.session.report,
         )  # fmt: skip
         self._styling.show_models(())
+        self._queue = self._make_queue()
         view = ResultsView()
-        panel.embed(QtWidgets.QWidget(), view)
+        panel.embed(self._queue, view)
         self._results = Results(view, Surroundings(self.session.report, self._ask, self._place, self._choose))
         self._is_inserting = False
         self._looking = self._timer(LOOK_MS, self.look, single=False)
@@ -102,6 +104,13 @@ class Controller(QtCore.QObject):
         panel.destroyed.connect(functools.partial(_close, self._link, self._save))
         canvas.on_closing(backend().stop)
         self._changed()
+
+    def _make_queue(self) -> QueueView:
+        queue, session = QueueView(), self.session
+        queue.cancelled.connect(lambda job_id: session.cancel(session.jobs[job_id]))
+        queue.moved_first.connect(lambda job_id: session.move_first(session.jobs[job_id]))
+        queue.cancelled_all.connect(lambda: session.cancel_all())
+        return queue
 
     def _timer(self, interval: int, slot, single: bool = True):
         timer = QtCore.QTimer(self)
@@ -138,14 +147,14 @@ class Controller(QtCore.QObject):
         except ValueError as error:
             self.session.report(Notice(str(error), tr("Choose another area or size.")))
         else:
-            self.session.generate(request, document, area, pixels, place, source)
+            self.session.generate(request, document, area, pixels, place, source, self._queue.order)
             self._save()
 
     def _ask(self, request: Request, document, area: Area, pixels: Sequence[bytes]) -> None:
         """Ask for a request that does not come from the fields."""
         self._link.start()
         place = self._fields.place if self._fields.place != canvas.Place.REPLACE.value else canvas.Place.ABOVE.value
-        self.session.generate(request, document, area, tuple(pixels), place)
+        self.session.generate(request, document, area, tuple(pixels), place, order=self._queue.order)
 
     def _choose(self, source: Source, layer: str) -> None:
         """Use a layer as a condition, for an operation that takes one."""
@@ -173,7 +182,7 @@ class Controller(QtCore.QObject):
         document = canvas.active_document()
         for job in self.session.at(Stage.KEPT)[:1]:
             if document is None:
-                self.session.report(Notice(tr("No document is open."), tr("Create or open one, then try again.")))
+                self.session.report(Notice(tr("No document is open."), tr("Create or open one, then press Insert.")))
                 return
             self.session.release(job, document, job.area.inside(document.width(), document.height()))
             self._insert_arrived()
@@ -300,6 +309,8 @@ class Controller(QtCore.QObject):
             self._styling.show_models(session.models)
             self._show_model()
         unfinished = session.unfinished
+        self._queue.show_jobs(unfinished)
+        self._results.show_jobs(unfinished)
         panel.show_cancel(sum(job.stage is not Stage.CANCELLING for job in unfinished))
         jobs = unfinished or session.at(Stage.ARRIVED)
         if jobs:

@@ -99,6 +99,6 @@ def hidden_layer(h, d, document):
     yield h.click(d.find("generate"))
     yield h.until(d.error, 10, "the error")
     h.check("names picker and layer", d.error().startswith("Layer: The layer “square” is hidden."), d.error())
-    h.check("nothing was asked for", not d.session.jobs and names(document) == ["Background", "square"], names(document))
+    h.check("nothing was asked for", not d.session.jobs and names(document) == ["Background", "square"], d.session.jobs)
     nodes(document)[-1].setVisible(True)
     document.refreshProjection()
