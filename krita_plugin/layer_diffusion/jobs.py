@@ -39,6 +39,15 @@ def prompt_line(prompt: str) -> str:
     return words if len(words) <= 60 else words[:59].rstrip() + "…"
 
 
+class Order(Enum):
+    """Where a new job goes among those that wait."""
+
+    LAST = "last"
+    FIRST = "first"
+    INSTEAD = "instead"
+    """All others are cancelled."""
+
+
 @dataclass
 class Job:
     """One request and what became of it so far; `document` is the canvas' own handle."""
@@ -60,6 +69,14 @@ class Job:
     kept_because: Notice | None = None
     sent: int = 0
     """How often it was given to a backend: more than once when a backend ended and took it along."""
+    held: bool = False
+    """Whether a backend has it."""
+    withdrawn: bool = False
+    """Whether the backend that has it was told to cancel it only because another one goes first."""
+    began: tuple[float, float] | None = None
+    """When the first step of denoising was done, in seconds, and which fraction of the job that was."""
+    left_s: float | None = None
+    """Seconds until its result, as far as its pace tells."""
 
     @property
     def unfinished(self) -> bool:
@@ -76,12 +93,26 @@ class Job:
         """What its group is called."""
         return prompt_line(self.request.prompt)
 
-    def advance(self, progress: Progress) -> None:
-        """Take a report, unless it would move the progress backwards, as those of a second try do."""
+    def advance(self, progress: Progress, now: float) -> None:
+        """Take a report at a time in seconds, unless it would move the progress backwards, as those of a second try do.
+
+        What comes before the denoising, above all loading a model, says nothing about the pace.
+        """
         if self.stage is Stage.WAITING:
             self.stage = Stage.RUNNING
-        if progress.fraction >= self.fraction:
-            self.progress = progress
+        if progress.fraction < self.fraction:
+            return
+        self.progress = progress
+        if self.began is None and progress.phase is Phase.DENOISING and progress.step:
+            self.began = now, progress.fraction
+        elif self.began is not None and progress.fraction > self.began[1]:
+            pace = (now - self.began[0]) / (progress.fraction - self.began[1])
+            self.left_s = pace * (1 - progress.fraction)
+
+    def back_in_line(self) -> None:
+        """No backend has it any more: it waits again, from its beginning."""
+        self.stage, self.held, self.withdrawn = Stage.WAITING, False, False
+        self.progress = self.began = self.left_s = None
 
     def text(self) -> str:
         """Say in a few words what is happening to it."""
@@ -94,4 +125,12 @@ class Job:
         if self.progress is None:
             return tr("Starting")
         words = tr(PHASES[self.progress.phase])
-        return f"{words} {self.progress.step}/{self.progress.total}" if self.progress.total > 1 else words
+        if self.progress.total > 1:
+            words += f" {self.progress.step}/{self.progress.total}"
+        return words if self.left_s is None else f"{words} · {_time_left(self.left_s)}"
+
+
+def _time_left(seconds: float) -> str:
+    if seconds < 60:
+        return tr("{seconds} s left", seconds=max(1, round(seconds)))
+    return tr("{minutes} min left", minutes=round(seconds / 60))

@@ -7,12 +7,13 @@ given as `send`. After every change `changed` is called.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
 from .geometry import Area
-from .jobs import Job, Stage
+from .jobs import Job, Order, Stage
 from .notices import Notice
 from .pixels import Picture, moved
 from .protocol.errors import ErrorCode
@@ -39,6 +40,10 @@ from .translation import mark
 MOST_TRIES = 3
 """How often a job is given to a backend; one that took several backends down with it will take down the next."""
 
+AHEAD = 2
+"""How many jobs the backend has at a time: one to work on, and the next, so that it need not wait for it. The others
+wait here, where their order can change."""
+
 
 class LinkState(Enum):
     """The connection, as the status line says it."""
@@ -59,11 +64,14 @@ class Sender(Protocol):
 
 
 class Session:
-    """Jobs by id in the order they were asked for, and what the backend told about itself."""
+    """Jobs by id in the order in which they run, and what the backend told about itself."""
 
-    def __init__(self, send: Sender, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, send: Sender, changed: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._send = send
         self._changed = changed
+        self._clock = clock
         self.link = LinkState.IDLE
         self.models: tuple[ModelInfo, ...] = ()
         self.jobs: dict[str, Job] = {}
@@ -73,21 +81,40 @@ class Session:
 
     def generate(
         self, request: Request, document: object, area: Area, inputs: tuple[bytes, ...] = (), place: str = "top",
-        source: str = "",
+        source: str = "", order: Order = Order.LAST,
     ) -> Job:  # fmt: skip
-        """Ask for a job, whose attributes these are; it is sent now or as soon as there is a connection."""
+        """Ask for a job, whose attributes these are; it is sent when it is its turn and there is a connection."""
         job = Job(secrets.token_hex(16), request, document, area, inputs=inputs, place=place, source=source)
+        if order is Order.INSTEAD:
+            self.cancel_all()
         self.jobs[job.id] = job
         self.notice = None
-        self._submit(job)
+        if order is Order.FIRST:
+            self.move_first(job)
+        self._go_on()
         self._changed()
         return job
+
+    def move_first(self, job: Job) -> None:
+        """Let a job that waits run before all others that wait; those that the backend has already are taken back."""
+        if job.stage is not Stage.WAITING:
+            return
+        waiting = [other for other in self.unfinished if other.stage is Stage.WAITING and other is not job]
+        for other in (job, *waiting):
+            self.jobs[other.id] = self.jobs.pop(other.id)
+        for other in waiting:
+            if other.held and not other.withdrawn and not job.held:
+                other.withdrawn = True
+                self._send(Cancel(other.id))
+        self._go_on()
+        self._changed()
 
     def cancel(self, job: Job) -> None:
         """Stop a job; one that no backend has is gone at once."""
         if job.unfinished:
             if self._cancelling(job):
                 self._send(Cancel(job.id))
+            self._go_on()
             self._changed()
 
     def cancel_all(self) -> None:
@@ -136,7 +163,7 @@ class Session:
 
     @property
     def unfinished(self) -> list[Job]:
-        """Jobs that a backend still has to answer, oldest first."""
+        """Jobs that a backend still has to answer, in the order in which they run."""
         return [job for job in self.jobs.values() if job.unfinished]
 
     # What comes from the other side
@@ -164,6 +191,7 @@ class Session:
         elif job.unfinished:
             job.pictures, job.inputs = pictures, ()
             job.stage = Stage.ARRIVED
+            self._go_on()
             self._changed()
 
     def received(self, message: Message) -> None:
@@ -177,7 +205,7 @@ class Session:
                 self.notice = Notice.of(message.error)
             self._finish(message.job)
         elif isinstance(message, Cancelled):
-            self._finish(message.job)
+            self._cancelled(message.job)
         elif isinstance(message, Refused):
             self._refused(message)
         elif isinstance(message, (Queued, Started, Running)):
@@ -186,25 +214,45 @@ class Session:
 
     def _cancelling(self, job: Job) -> bool:
         """Mark a job; return whether a backend has it and must be told."""
-        if job.sent:
+        if job.held:
             job.stage = Stage.CANCELLING
         else:
             del self.jobs[job.id]
-        return bool(job.sent)
+        return job.held
 
     def _wanted(self, job_id: str) -> bool:
         job = self.jobs.get(job_id)
         return job is not None and job.stage is not Stage.CANCELLING
 
-    def _submit(self, job: Job) -> None:
-        if self.link is LinkState.READY:
-            job.sent += 1
-            self._send(Generate(job.id, job.request), job.inputs)
+    def _go_on(self) -> None:
+        """Give the backend its next jobs, and say of the others how many come before them."""
+        unfinished = [job for job in self.unfinished if job.stage is not Stage.CANCELLING]
+        room = AHEAD - sum(job.held for job in unfinished)
+        for before, job in enumerate(unfinished):
+            if job.held:
+                continue
+            if room > 0 and self.link is LinkState.READY:
+                room -= 1
+                job.sent += 1
+                job.held = True
+                self._send(Generate(job.id, job.request), job.inputs)
+            job.position = before
 
     def _finish(self, job_id: str) -> None:
         self.jobs.pop(job_id, None)
         self._send(Acknowledge(job_id))
+        self._go_on()
         self._changed()
+
+    def _cancelled(self, job_id: str) -> None:
+        job = self.jobs.get(job_id)
+        if job is None or not job.withdrawn or job.stage is Stage.CANCELLING:
+            self._finish(job_id)
+            return
+        job.back_in_line()
+        job.sent -= 1
+        self._send(Acknowledge(job_id))
+        self._go_on()
 
     def _welcome(self, message: Welcome) -> None:
         self.link = LinkState.READY
@@ -212,21 +260,23 @@ class Session:
         held = {status.job: status for status in message.jobs}
         for job in self.unfinished:
             status = held.get(job.id)
-            if status is None:
-                self._again(job)
-            elif job.stage is Stage.CANCELLING:
+            if status is None and job.held:
+                self._lost(job)
+            elif status is None:
+                continue
+            elif job.stage is Stage.CANCELLING or job.withdrawn:
                 self._send(Cancel(job.id))
             elif status.state in (State.QUEUED, State.RUNNING):
                 job.stage = Stage.RUNNING if status.state is State.RUNNING else Stage.WAITING
                 job.position = status.position
+        self._go_on()
 
-    def _again(self, job: Job) -> None:
-        """A job that the backend does not know: never sent, or lost together with the backend that had it."""
+    def _lost(self, job: Job) -> None:
+        """A job went down together with the backend that had it."""
         if job.stage is Stage.CANCELLING:
             del self.jobs[job.id]
         elif job.sent < MOST_TRIES:
-            job.stage = Stage.WAITING
-            self._submit(job)
+            job.back_in_line()
         else:
             del self.jobs[job.id]
             self.notice = Notice(
@@ -243,12 +293,13 @@ class Session:
         elif isinstance(message, Started):
             job.stage = Stage.RUNNING
         else:
-            job.advance(message.progress)
+            job.advance(message.progress, self._clock())
 
     def _refused(self, message: Refused) -> None:
         job = self.jobs.get(message.job or "")
         if job is not None and job.unfinished:
             del self.jobs[job.id]
+            self._go_on()
             if job.stage is Stage.CANCELLING:
                 return
         # A job that was acknowledged twice over a broken connection is no news.

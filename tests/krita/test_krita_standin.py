@@ -39,5 +39,13 @@ def test_connection_breaks_and_backend_ends(krita, standin):
 
 
 
+def test_layers_are_conditions(krita, standin):
+    krita("conditions.py", standin)
+
+
 def test_results_are_cards(krita, standin, tmp_path):
     krita("results.py", standin, folder=str(tmp_path))
+
+
+def test_queue(krita, standin):
+    krita("queue.py", standin)

@@ -18,7 +18,8 @@ def at(plugin):
         sent.append(message)
         pixels.append(inputs)
 
-    made = session.Session(send, lambda: None)
+    now = [0.0]
+    made = session.Session(send, lambda: None, lambda: now[0])
 
     def request(prompt="a red apple"):
         return job.Request(operation=job.Operation.OBJECT, prompt=prompt, **JOB_FIELDS)
@@ -29,12 +30,12 @@ def at(plugin):
     def running(job_id, fraction):
         return messages.Running(job_id, job.Progress(job.Phase.DENOISING, 1, 4, fraction))
 
-    def generate(prompt="a red apple", inputs=()):
-        return made.generate(request(prompt), "document", plugin("geometry").Area(0, 0, 64, 64), inputs)
+    def generate(prompt="a red apple", inputs=(), order=jobs.Order.LAST):
+        return made.generate(request(prompt), "document", plugin("geometry").Area(0, 0, 64, 64), inputs, order=order)
 
     return SimpleNamespace(
         session=made, sent=sent, pixels=pixels, messages=messages, stage=jobs.Stage, link=session.LinkState,
-        errors=errors,
+        errors=errors, orders=jobs.Order, job=job, now=now,
         welcome=welcome, running=running, generate=generate, notices=plugin("notices"), area=plugin("geometry").Area,
         picture=plugin("pixels").Picture("x", plugin("geometry").Area(2, 3, 2, 1), bytes(8), 1.0, True),
     )  # fmt: skip
@@ -189,9 +190,9 @@ def test_cancelling_all_is_one_message(at):
     at.session.cancel_all()
     assert unsent.id not in at.session.jobs and at.sent == []
     at.welcome()
-    jobs = [at.generate(), at.generate()]
     kept = at.generate()
     at.session.arrived(kept.id, ("picture",))
+    jobs = [at.generate(), at.generate()]
     at.session.cancel_all()
     assert at.sent[3:] == [at.messages.CancelAll()]
     assert [job.stage for job in (*jobs, kept)] == [at.stage.CANCELLING, at.stage.CANCELLING, at.stage.ARRIVED]
@@ -208,3 +209,77 @@ def test_replaced_connection_costs_no_job(at):
 def test_group_is_named_after_the_prompt_on_one_short_line(at):
     assert at.generate("a red\n apple ").name == "a red apple"
     assert at.generate("x" * 200).name == "x" * 59 + "…"
+
+
+def asked_for(at):
+    """The prompts of the jobs that were sent, in order."""
+    return [message.request.prompt for message in at.sent if isinstance(message, at.messages.Generate)]
+
+
+def test_backend_has_the_present_and_the_next_job_and_the_others_wait_here(at):
+    at.welcome()
+    jobs = [at.generate(name) for name in "abcd"]
+    assert asked_for(at) == ["a", "b"]
+    assert [job.text() for job in jobs[2:]] == ["Waiting, 2 before it", "Waiting, 3 before it"]
+    at.session.arrived(jobs[0].id, ("picture",))
+    assert asked_for(at) == ["a", "b", "c"] and jobs[3].text() == "Waiting, 2 before it"
+    at.session.cancel(jobs[1])
+    assert asked_for(at) == ["a", "b", "c", "d"]
+
+
+def test_first_job_takes_the_place_of_the_next_one_at_the_backend(at):
+    at.welcome()
+    running, following = at.generate("a"), at.generate("b")
+    at.session.received(at.messages.Started(running.id))
+    first = at.generate("c", order=at.orders.FIRST)
+    assert at.sent[-1] == at.messages.Cancel(following.id) and asked_for(at) == ["a", "b"]
+    at.session.received(at.messages.Cancelled(following.id))
+    assert asked_for(at) == ["a", "b", "c"] and at.messages.Acknowledge(following.id) in at.sent
+    assert [job.request.prompt for job in at.session.unfinished] == ["a", "c", "b"]
+    at.session.arrived(running.id, ("picture",))
+    assert asked_for(at) == ["a", "b", "c", "b"] and first.held and following.sent == 1
+
+
+def test_job_moved_first_by_hand(at):
+    at.welcome()
+    jobs = [at.generate(name) for name in "abcd"]
+    at.session.received(at.messages.Started(jobs[0].id))
+    at.session.move_first(jobs[3])
+    at.session.received(at.messages.Cancelled(jobs[1].id))
+    assert [job.request.prompt for job in at.session.unfinished] == ["a", "d", "b", "c"]
+    assert asked_for(at) == ["a", "b", "d"]
+
+
+def test_job_that_was_to_wait_again_is_cancelled_for_good(at):
+    at.welcome()
+    running, following = at.generate("a"), at.generate("b")
+    at.session.received(at.messages.Started(running.id))
+    at.generate("c", order=at.orders.FIRST)
+    at.session.cancel(following)
+    at.session.received(at.messages.Cancelled(following.id))
+    assert [job.request.prompt for job in at.session.unfinished] == ["a", "c"]
+
+
+def test_job_that_replaces_all_others(at):
+    at.welcome()
+    jobs = [at.generate(name) for name in "abc"]
+    new = at.generate("d", order=at.orders.INSTEAD)
+    assert asked_for(at) == ["a", "b", "d"] and at.messages.CancelAll() in at.sent
+    for job in jobs[:2]:
+        at.session.received(at.messages.Cancelled(job.id))
+    assert list(at.session.jobs) == [new.id]
+
+
+def test_time_left_follows_from_the_pace_of_denoising(at):
+    at.welcome()
+    job = at.generate()
+    progress = at.job.Progress
+    for now, report, text in (
+        (100, progress(at.job.Phase.LOADING, 0, 0, 0.0), "Loading the model"),
+        (150, progress(at.job.Phase.DENOISING, 1, 10, 0.1), "Denoising 1/10"),
+        (160, progress(at.job.Phase.DENOISING, 2, 10, 0.2), "Denoising 2/10 · 80 s left"),
+        (170, progress(at.job.Phase.DENOISING, 6, 10, 0.6), "Denoising 6/10 · 16 s left"),
+    ):
+        at.now[0] = now
+        at.session.received(at.messages.Running(job.id, report))
+        assert job.text() == text.replace("80 s", "1 min")

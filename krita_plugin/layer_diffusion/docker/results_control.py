@@ -15,7 +15,7 @@ from ..composing import thumbnail
 from ..exporting import save_openraster, save_png
 from ..geometry import Area
 from ..history import History
-from ..jobs import Job
+from ..jobs import Job, Stage
 from ..notices import Notice, Trouble
 from ..parameters import infotext
 from ..pixels import Picture, pictures
@@ -27,6 +27,7 @@ from ..rerolling import again, remade
 from ..translation import mark, tr
 from .background import Background
 from .results import ResultsView
+from .results_list import Going
 from .results_menu import REMAKES, Act
 
 RETRY_MS = 150
@@ -67,6 +68,7 @@ class Results(QtCore.QObject):
         self._background = Background()
         self._unpacked: tuple[str, tuple[Picture, ...]] = ("", ())
         self._wanted = ""
+        self._jobs: tuple[Job, ...] = ()
         view.applies.setChecked(canvas.read_setting(SETTING, "yes") == "yes")
         view.applying.connect(lambda on: canvas.write_setting(SETTING, "yes" if on else "no"))
         view.previewed.connect(self.preview)
@@ -90,6 +92,12 @@ class Results(QtCore.QObject):
         if document == self._document:
             self._show()
 
+    def show_jobs(self, jobs: Sequence[Job]) -> None:
+        """Show the jobs among these that run for the document in front."""
+        self._jobs = tuple(jobs)
+        running = [job for job in jobs if job.stage is Stage.RUNNING and job.document == self._document]
+        self._view.show_going([Going(job.id, job.text(), job.fraction) for job in running])
+
     def look(self, document) -> None:
         """Follow the document in front; None when there is none."""
         if document != self._document or document is None:
@@ -97,6 +105,7 @@ class Results(QtCore.QObject):
             self._histories = [(other, history) for other, history in self._histories if canvas.is_open(other)]
             self._forget_preview()
             self._show()
+            self.show_jobs(self._jobs)
         if self._wanted and not self._overlay.is_shown and self._unpacked[0] == self._wanted:
             self._forget_preview()
 

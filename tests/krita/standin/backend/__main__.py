@@ -3,8 +3,9 @@
 Words in the prompt make it behave: "held" waits until the file `gate` lies in the working folder, "cut" breaks the
 connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "replaced"
 closes the connection as if a newer one were there, "die" ends the process in the middle of the first try, "memory"
-fails, "refused" is refused, "scene" makes three layers of each image, the last one hidden. Copy the folder `standin`,
-since it keeps its marks in the working folder.
+fails, "refused" is refused, "in line" waits for others of these words, as all jobs of the real one do, "scene" makes
+three layers of each image, the last one hidden. Copy the folder `standin`, since it keeps its marks in the working
+folder.
 """
 
 import argparse
@@ -43,6 +44,7 @@ MODELS = (
     ModelInfo("other", "Another model with a name that is rather long", "sdxl", 1024, (Operation.OBJECT,), ""),
 )
 STEPS = 8
+LINE = threading.Lock()
 FIRST = {"cut": threading.Event(), "nonsense": threading.Event()}
 
 
@@ -110,6 +112,19 @@ class Client:
 
     def work(self, job, request):
         entry = self.jobs[job]
+        if "in line" not in request.prompt:
+            self.draw(job, request, entry)
+            return
+        while not LINE.acquire(timeout=0.03):
+            if entry["cancel"].is_set():
+                self.end(job, messages.State.CANCELLED, messages.Cancelled(job))
+                return
+        try:
+            self.draw(job, request, entry)
+        finally:
+            LINE.release()
+
+    def draw(self, job, request, entry):
         self.tell(messages.Started(job))
         mark = HERE / "died"
         for step in range(1, STEPS + 1):
