@@ -62,11 +62,12 @@ class LayerDiffusionActions(Extension):
         """Called by Krita for each new window, before it has its dockers."""
         for name, (words, does) in ACTIONS.items():
             action = window.createAction(f"{DOCKER}_{name}", tr(words), "tools/scripts")
-            action.triggered.connect(functools.partial(self._do, window, does))
+            action.triggered.connect(functools.partial(self._do, does))
 
     @staticmethod
-    def _do(window, does, _checked: bool = False) -> None:
-        docker = window.qwindow().findChild(QtWidgets.QDockWidget, DOCKER)
+    def _do(does, _checked: bool = False) -> None:
+        # Krita deletes the window that it gave to createActions.
+        docker = Krita.instance().activeWindow().qwindow().findChild(QtWidgets.QDockWidget, DOCKER)
         if docker is not None:
             does(docker)
 
@@ -84,6 +85,15 @@ ACTIONS = {
     "cancel_all": (mark("Layer Diffusion: Cancel all jobs"), lambda docker: docker.controller.session.cancel_all()),
     "prompt": (mark("Layer Diffusion: Go to the prompt"), _go_to_prompt),
     "next_operation": (mark("Layer Diffusion: Next operation"), lambda docker: docker.panel.operation.choose_next()),
+    "insert_result": (
+        mark("Layer Diffusion: Insert the result"), lambda docker: docker.controller.results.insert_chosen()
+    ),
+    "preview_result": (
+        mark("Layer Diffusion: Show the result on the canvas"),
+        lambda docker: docker.controller.results.toggle_preview(),
+    ),
+    "next_result": (mark("Layer Diffusion: Next result"), lambda docker: docker.controller.results.go(1)),
+    "previous_result": (mark("Layer Diffusion: Previous result"), lambda docker: docker.controller.results.go(-1)),
     "new_seed": (
         mark("Layer Diffusion: New seed for every picture"), lambda docker: docker.panel.seed.die.toggle()
     ),

@@ -82,7 +82,7 @@ class Controller(QtCore.QObject):
         self._queue = self._make_queue()
         view = ResultsView()
         panel.embed(self._queue, view)
-        self._results = Results(view, Surroundings(self.session.report, self._ask, self._place, self._choose))
+        self.results = Results(view, Surroundings(self.session.report, self._ask, self._place, self._choose))
         self._is_inserting = False
         self._looking = self._timer(LOOK_MS, self.look, single=False)
         self._inserting = self._timer(RETRY_MS, self._insert_arrived)
@@ -206,7 +206,7 @@ class Controller(QtCore.QObject):
             note = str(error)
         self._panel.size_note.say(note)
         self._inputs.look(document, area)
-        self._results.look(document)
+        self.results.look(document)
 
     def _area(self, document) -> Area:
         return canvas.area_of(document, self._fields.size_mode, self._fields.width, self._fields.height)
@@ -235,7 +235,7 @@ class Controller(QtCore.QObject):
         pictures, cards = ready
         job = self.session.jobs.get(job_id)
         if job is not None and job.unfinished and job.stage is not Stage.CANCELLING and canvas.is_open(job.document):
-            self._results.add(job.document, cards)
+            self.results.add(job.document, cards)
         self.session.arrived(job_id, pictures)
         self._insert_arrived()
 
@@ -255,7 +255,7 @@ class Controller(QtCore.QObject):
     def _insert(self, job: Job) -> None:
         if not canvas.is_open(job.document):
             self._keep(job, CLOSED)
-        elif not self._results.applies and job.kept_because is None:
+        elif not self.results.applies and job.kept_because is None:
             self.session.inserted(job)  # into the history, which is enough
         elif canvas.is_idle(job.document):
             try:
@@ -310,7 +310,7 @@ class Controller(QtCore.QObject):
             self._show_model()
         unfinished = session.unfinished
         self._queue.show_jobs(unfinished)
-        self._results.show_jobs(unfinished)
+        self.results.show_jobs(unfinished)
         panel.show_cancel(sum(job.stage is not Stage.CANCELLING for job in unfinished))
         jobs = unfinished or session.at(Stage.ARRIVED)
         if jobs:

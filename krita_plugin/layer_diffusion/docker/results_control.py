@@ -118,6 +118,22 @@ class Results(QtCore.QObject):
             self._view.show_previewed(card.id)
             self._unpack(card, lambda ready: self._show_preview(card, ready))
 
+    def toggle_preview(self) -> None:
+        """Show the chosen card on the canvas, or the newest one; show none when one is shown."""
+        card = self._view.cards.choose_next(0)
+        self.preview(card.id if card is not None and not self._wanted else "")
+
+    def go(self, by: int) -> None:
+        """Choose another card, so many places further, and show it on the canvas."""
+        card = self._view.cards.choose_next(by)
+        self.preview(card.id if card is not None else "")
+
+    def insert_chosen(self) -> None:
+        """Put the chosen card into the document, or the newest one."""
+        card = self._view.cards.choose_next(0)
+        if card is not None:
+            self.insert(card)
+
     def insert(self, card: Card) -> None:
         """Put a card into the document in front, as one group."""
         self._forget_preview()

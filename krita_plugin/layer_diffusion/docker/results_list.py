@@ -58,6 +58,7 @@ class CardList(QtWidgets.QListWidget):
         self.cards: tuple[Card, ...] = ()
         self._going: tuple[Going, ...] = ()
         self._is_double = False
+        self._icons: dict[tuple[str, bool], object] = {}
 
     @property
     def current(self) -> Card | None:
@@ -66,12 +67,22 @@ class CardList(QtWidgets.QListWidget):
         wanted = item.data(_Id) if item is not None and item.isSelected() else None
         return next((card for card in self.cards if card.id == wanted), None)
 
+    def choose_next(self, by: int) -> Card | None:
+        """Choose the card that lies `by` places after the chosen one, or the newest one; return what is chosen then."""
+        if self.cards:
+            first = self.count() - len(self.cards)
+            row = self.currentRow() + by if self.current is not None else first
+            self.setCurrentRow(min(max(row, first), self.count() - 1))
+        return self.current
+
     def show_cards(self, cards: Sequence[Card]) -> None:
         """Show these cards; the one that was chosen stays so while it is there."""
         if tuple(cards) != self.cards:
             chosen, scrolled = self.current, self.verticalScrollBar().value()
             is_newest_known = bool(cards) and cards[0] in self.cards
             self.cards = tuple(cards)
+            here = {card.id for card in self.cards}
+            self._icons = {key: icon for key, icon in self._icons.items() if key[0] in here}
             self._fill(chosen)
             self.verticalScrollBar().setValue(scrolled if is_newest_known else 0)
 
@@ -124,6 +135,7 @@ class CardList(QtWidgets.QListWidget):
     def changeEvent(self, event) -> None:  # noqa: N802 - Qt's name
         """Follow the theme."""
         if event.type() == QtCore.QEvent.Type.PaletteChange and self.cards:
+            self._icons.clear()
             self._fill(self.current)
         super().changeEvent(event)
 
@@ -138,13 +150,20 @@ class CardList(QtWidgets.QListWidget):
         for card in self.cards:
             item = QtWidgets.QListWidgetItem()
             item.setData(_Id, card.id)
-            item.setIcon(_icon(self._thumbnail(card), self.palette().color(look.Role.Highlight)))
+            item.setIcon(self._icon_of(card))
             item.setToolTip(_about(card))
             self.addItem(item)
             if chosen is not None and card.id == chosen.id:
                 self.setAutoScroll(False)  # the chosen one need not be seen
                 self.setCurrentItem(item)
                 self.setAutoScroll(True)
+
+    def _icon_of(self, card: Card):
+        """Drawing one takes a millisecond, and a history has many."""
+        key = (card.id, card.favourite)
+        if key not in self._icons:
+            self._icons[key] = _icon(self._thumbnail(card), self.palette().color(look.Role.Highlight))
+        return self._icons[key]
 
     def _thumbnail(self, card: Card):
         width, height, pixels = card.thumbnail

@@ -21,6 +21,7 @@ def run(h):
     yield from made_again(h, d, document)
     yield from used_as_condition(h, d, document)
     yield from favourites_and_deletion(h, d)
+    yield from by_actions(h, d, document)
     yield from back_with_the_document(h, d, document)
 
 
@@ -140,6 +141,28 @@ def favourites_and_deletion(h, d):
     yield h.until(lambda: count(d) == 3, 5, "one less")
     h.check("the others stay", [one.request.prompt for one in cards(d)] == ["scene", "scene", "a red apple"])
     h.check("in their order", [one.favourite for one in cards(d)] == [False, True, False])
+
+
+def by_actions(h, d, document):
+    """What Krita's shortcut editor offers."""
+    yield h.key("Escape")
+    yield h.until(lambda: preview(h) is None, 5, "no preview after Escape")
+    yield click(h, d, 0)
+    yield h.until(lambda: preview(h) is not None, 5, "the preview of the first one")
+    act(h, "next_result")
+    yield h.until(lambda: d.find("results").current == card(d, 1), 5, "the next one")
+    act(h, "previous_result")
+    yield h.until(lambda: d.find("results").current == card(d, 0), 5, "the first one again")
+    h.check("is on the canvas", preview(h) is not None)
+    act(h, "preview_result")
+    yield h.until(lambda: preview(h) is None, 5, "no preview")
+    act(h, "insert_result")
+    yield h.until(lambda: len(nodes(document)) == 2, 10, "the layers")
+    yield from step(h, document, "undo")
+
+
+def act(h, name):
+    h.krita.action(f"layer_diffusion_{name}").trigger()
 
 
 def back_with_the_document(h, d, document):
