@@ -106,8 +106,10 @@ class ResultsView(QtWidgets.QWidget):
             row.addWidget(button)
 
     def _show_parts(self) -> None:
+        is_empty = self.cards.count() == 0
         for part in (self.cards, self.buttons):
-            part.setVisible(self.cards.count() > 0)
+            part.setVisible(not is_empty)
+        self.setSizePolicy(Policy.Preferred, Policy.Fixed if is_empty else Policy.Expanding)
         self._enable()
 
     def _enable(self) -> None:
