@@ -101,13 +101,17 @@ def _composite(document, wanted: set[str], area: Area) -> bytes:
 
 def _show_only(group, twin, wanted: set[str]) -> None:
     """Hide the layers of a clone whose originals are not wanted; a clone's nodes have new ids, but the same order."""
+    lowest = True
     for node, copy in zip(layers_in(group), layers_in(twin), strict=True):
-        if id_of(node) in wanted:
-            continue
-        if _holds(node, wanted):
-            _show_only(node, copy, wanted)
-        else:
+        if id_of(node) not in wanted and not _holds(node, wanted):
             copy.setVisible(False)
+            continue
+        if lowest:
+            # What it is clipped to is hidden now, and nothing would be left of it.
+            copy.setInheritAlpha(False)
+            lowest = False
+        if id_of(node) not in wanted:
+            _show_only(node, copy, wanted)
 
 
 def _holds(group, wanted: set[str]) -> bool:

@@ -1,6 +1,6 @@
-"""Driver: layers as pictures for a request, out of documents of many kinds; without a backend."""
+"""Driver: layers as pictures for a request; without a backend."""
 
-from vocabulary import nodes, state
+from vocabulary import history, names, nodes, paint, rgba_at, select, state, step
 
 SIDE = 128
 RED, BLUE, GREEN = (200, 30, 40), (20, 60, 200), (10, 180, 90)
@@ -10,32 +10,217 @@ def run(h):
     from layer_diffusion import canvas
     from layer_diffusion.geometry import Area
 
-    whole = Area(0, 0, SIDE, SIDE)
-    yield from the_active_layer(h, canvas, whole)
+    reader = Reader(h, canvas, Area(0, 0, SIDE, SIDE))
+    yield from one_layer(h, reader)
+    yield from groups(h, reader)
+    yield from masks(h, reader)
+    yield from moving_choices(h, reader)
+    yield from hidden_and_empty(h, reader)
+    yield from part_of_the_document(h, reader)
+    yield from preview_is_never_sent(h, reader)
 
 
-def the_active_layer(h, canvas, whole):
-    document = h.new_document(SIDE, SIDE)
-    yield 0.7
-    red = paint(document, "red", (*RED, 255), 10, 20, 30, 40)
-    document.setActiveNode(red)
+class Reader:
+    """What is sent of a document, and the proof that reading it changes nothing."""
+
+    def __init__(self, h, canvas, area):
+        self.h, self.canvas, self.area = h, canvas, area
+        self.document = None
+
+    def new(self):
+        """A fresh document in front, in place of the last one."""
+        if self.document is not None:
+            yield 0.3  # the docker of layers crashes when a document is closed right after a layer was changed
+            self.document.setModified(False)
+            self.document.close()
+            yield 0.3
+        self.document = self.h.new_document(SIDE, SIDE)
+        yield 0.7
+
+    def read(self, choice):
+        """The picture of a choice: its function from (x, y) to (red, green, blue, alpha)."""
+        document = self.document
+        before, steps = state(document), history(self.h)
+        rgba = self.canvas.read(document, choice, self.area, (SIDE, SIDE))
+        self.h.check("reading changes nothing", (state(document), history(self.h)) == (before, steps), names(document))
+        self.h.check("and leaves no document", len(self.h.krita.documents()) == 1)
+        return lambda x, y: rgba_at(rgba, SIDE, x, y)
+
+    def refused(self, choice):
+        """What a person is told instead of a picture."""
+        from layer_diffusion.notices import Trouble
+
+        try:
+            self.canvas.read(self.document, choice, self.area, (SIDE, SIDE))
+        except Trouble as trouble:
+            return str(trouble.notice)
+        return ""
+
+
+def one_layer(h, r):
+    yield from r.new()
+    red = paint(r.document, "red", (*RED, 255), 10, 20, 30, 40)
+    paint(r.document, "blue", (*BLUE, 255), 20, 30, 40, 40)
+    sent = r.read(ident(red))
+    h.check("where it lies", [sent(9, 20)[3], sent(10, 20), sent(39, 59), sent(40, 59)[3]] == [
+        0, (*RED, 255), (*RED, 255), 0,
+    ])  # fmt: skip
+    h.check("nothing of the others", sent(30, 40) == (*RED, 255) and sent(50, 60)[3] == 0, sent(30, 40))
+    red.setOpacity(128)
+    h.check("its opacity is its alpha", r.read(ident(red))(15, 25) == (*RED, 128), r.read(ident(red))(15, 25))
+    red.setBlendingMode("multiply")
+    sent = r.read(ident(red))(15, 25)
+    h.check("another blending alone is as none", near(sent, (*RED, 128)), sent)
+    red.setInheritAlpha(True)
+    sent = r.read(ident(red))(15, 25)
+    h.check("clipped to nothing it is still sent", near(sent, (*RED, 128)), sent)
+
+
+def groups(h, r):
+    yield from r.new()
+    document = r.document
+    group = document.createGroupLayer("group")
+    document.rootNode().addChildNode(group, nodes(document)[-1])
+    low = paint(document, "low", (200, 200, 200, 255), 0, 0, 60, 60, group)
+    high = paint(document, "high", (100, 100, 100, 255), 30, 30, 60, 60, group)
+    high.setBlendingMode("multiply")
+    unseen = paint(document, "unseen", (*GREEN, 255), 0, 0, SIDE, SIDE, group)
+    unseen.setVisible(False)
+    document.refreshProjection()
     yield 0.3
-    before = state(document)
-    rgba = canvas.read(document, canvas.ACTIVE, whole, (SIDE, SIDE))
-    h.check("the active layer, where it lies", at(rgba, 15, 25) == (*RED, 255), at(rgba, 15, 25))
-    h.check("nothing of the layer below", at(rgba, 5, 5)[3] == 0, at(rgba, 5, 5))
-    h.check("the document is untouched", state(document) == before)
+    sent = r.read(ident(group))
+    h.check("blending within the group", near(sent(40, 40), (78, 78, 78, 255)), sent(40, 40))
+    h.check("its layers as they are", [sent(10, 10), sent(70, 70)] == [(200,) * 3 + (255,), (100,) * 3 + (255,)])
+    h.check("its hidden layer is not sent", sent(100, 100)[3] == 0, sent(100, 100))
+    group.setOpacity(64)
+    document.refreshProjection()
+    yield 0.3
+    sent = r.read(ident(group))(10, 10)
+    h.check("the group's opacity", near(sent, (200, 200, 200, 64)), sent)
+    sent = r.read(ident(low))
+    h.check("of a layer in it too", near(sent(10, 10), (200, 200, 200, 64)), sent(10, 10))
+    h.check("alone", sent(70, 70)[3] == 0, sent(70, 70))
+    h.check("a layer in a group is offered", any(text == ident(low) for text, _ in r.canvas.choices(document)))
+    h.check("a hidden one is not", not any(text == ident(unseen) for text, _ in r.canvas.choices(document)))
 
 
-def paint(document, name, rgba, x, y, width, height, above=None):
-    """A layer with one rectangle of one colour, in an 8-bit RGBA document."""
-    layer = document.createNode(name, "paintlayer")
-    red, green, blue, alpha = rgba
-    layer.setPixelData(bytes((blue, green, red, alpha)) * (width * height), x, y, width, height)
-    document.rootNode().addChildNode(layer, above or nodes(document)[-1])
-    return layer
+def masks(h, r):
+    yield from r.new()
+    document = r.document
+    red = paint(document, "red", (*RED, 255), 0, 0, SIDE, SIDE)
+    document.setActiveNode(red)
+    select(document, 40, 40, 20, 20)
+    yield 0.5
+    h.krita.action("add_new_transparency_mask").trigger()
+    yield 0.5
+    h.check("a mask", [child.type() for child in red.childNodes()] == ["transparencymask"])
+    document.setActiveNode(red.childNodes()[0])
+    document.setSelection(None)
+    yield 0.3
+    for choice in (ident(red), r.canvas.ACTIVE):
+        sent = r.read(choice)
+        h.check("the mask is applied", sent(50, 50) == (*RED, 255) and sent(30, 30)[3] == 0, (choice, sent(30, 30)))
+    red.setInheritAlpha(True)
+    sent = r.read(ident(red))
+    h.check("composited too", near(sent(50, 50), (*RED, 255)) and sent(30, 30)[3] == 0, sent(50, 50))
 
 
-def at(rgba, x, y):
-    """(red, green, blue, alpha) of a pixel of what is sent."""
-    return tuple(rgba[(y * SIDE + x) * 4 : (y * SIDE + x) * 4 + 4])
+def moving_choices(h, r):
+    yield from r.new()
+    document, c = r.document, r.canvas
+    low = paint(document, "low", (*RED, 255), 0, 0, 40, 40)
+    high = paint(document, "high", (*BLUE, 255), 20, 20, 40, 40)
+    top = paint(document, "top", (*GREEN, 255), 50, 50, 40, 40)
+    yield 0.3
+    document.setActiveNode(high)
+    yield 0.3
+    sent = r.read(c.BELOW)
+    h.check("everything below", [sent(10, 10), sent(30, 30)] == [(*RED, 255), (*RED, 255)], sent(30, 30))
+    h.check("and the background", [sent(50, 50), sent(100, 100)] == [(255,) * 4] * 2, sent(50, 50))
+    sent = r.read(c.VISIBLE)
+    h.check("everything visible", [sent(10, 10), sent(30, 30), sent(55, 55), sent(100, 100)] == [
+        (*RED, 255), (*BLUE, 255), (*GREEN, 255), (255,) * 4,
+    ])  # fmt: skip
+    h.check("the active layer", r.read(c.ACTIVE)(30, 30) == (*BLUE, 255))
+    h.check("is one layer", c.layer_of(document, c.ACTIVE) == ident(high))
+    before = c.stamp(document, c.ACTIVE, r.area)
+    h.check("nothing changed", c.stamp(document, c.ACTIVE, r.area) == before)
+    document.setActiveNode(low)
+    yield 0.3
+    h.check("another layer is active", r.read(c.ACTIVE)(10, 10) == (*RED, 255))
+    now = c.stamp(document, c.ACTIVE, r.area)
+    low.setPixelData(bytes((*reversed(GREEN), 255)) * 9, 5, 5, 3, 3)
+    h.check("the stamp sees that", now != before and c.stamp(document, c.ACTIVE, r.area) != now)
+    document.setActiveNode(nodes(document)[0])
+    yield 0.3
+    h.check("below the bottom is nothing", "Nothing" in r.refused(c.BELOW), r.refused(c.BELOW))
+    top.setVisible(False)
+    h.krita.action("select_visible_layers").trigger()
+    yield 0.5
+    nodes(document)[0].setVisible(False)
+    document.refreshProjection()
+    yield 0.3
+    sent = r.read(c.SELECTED)
+    h.check("all selected layers", [sent(10, 10)[:3], sent(30, 30)] == [RED, (*BLUE, 255)], sent(30, 30))
+    h.check("but the hidden ones", sent(55, 100)[3] == 0 and sent(80, 80)[3] == 0, (sent(55, 100), sent(80, 80)))
+    bounds = c.bounds_of(document, c.SELECTED)
+    h.check("their bounds", (bounds.x, bounds.y, bounds.width, bounds.height) == (0, 0, 60, 60), bounds)
+
+
+def hidden_and_empty(h, r):
+    yield from r.new()
+    document = r.document
+    red = paint(document, "red", (*RED, 255), 100, 100, 10, 10)
+    red.setVisible(False)
+    h.check("a hidden layer is not sent", "“red” is hidden" in r.refused(ident(red)), r.refused(ident(red)))
+    red.setVisible(True)
+    h.check("shown again it is", r.read(ident(red))(105, 105) == (*RED, 255))
+    nothing = paint(document, "nothing", (*RED, 0), 0, 0, SIDE, SIDE)
+    h.check("nor is an empty one", "empty" in r.refused(ident(nothing)), r.refused(ident(nothing)))
+    h.check("nor one that is gone", "not in this document" in r.refused("{gone}"), r.refused("{gone}"))
+    yield 0.1
+
+
+def part_of_the_document(h, r):
+    from layer_diffusion.geometry import Area
+
+    yield from r.new()
+    red = paint(r.document, "red", (*RED, 255), 32, 32, 32, 32)
+    rgba = r.canvas.read(r.document, ident(red), Area(32, 0, 64, 64), (128, 128))
+    corners = [rgba_at(rgba, 128, *at) for at in ((10, 100), (10, 20), (100, 100))]
+    h.check("an area, scaled", [c[3] for c in corners] == [255, 0, 0] and corners[0][:3] == RED, corners)
+    image = r.canvas.image_of(rgba, (128, 128))
+    colour = image.pixelColor(10, 100)
+    h.check("the thumbnail shows it", (colour.red(), colour.green(), colour.blue(), colour.alpha()) == (*RED, 255))
+    rgba = r.canvas.read(r.document, ident(red), Area(-64, -64, 128, 128), (128, 128))
+    inside, outside = (rgba_at(rgba, 128, at, at) for at in (100, 10))
+    h.check("an area beyond the canvas", inside == (*RED, 255) and outside[3] == 0, (inside, outside))
+
+
+def preview_is_never_sent(h, r):
+    from layer_diffusion.pixels import Picture
+
+    yield from r.new()
+    document, overlay = r.document, r.canvas.Overlay()
+    before, steps = state(document), history(h)
+    picture = Picture("seed 1", r.area, bytes((*reversed(GREEN), 255)) * (SIDE * SIDE), 1.0, True)
+    overlay.show(document, [picture])
+    yield 0.3
+    yield h.screenshot("preview")
+    h.check("it is shown", overlay.is_shown)
+    h.check("and not sent", r.read(r.canvas.VISIBLE)(60, 60) == (255,) * 4)
+    h.check("nor part of the document", (state(document), history(h), document.modified()) == (before, steps, False))
+    overlay.hide()
+    h.check("gone", not overlay.is_shown)
+    yield from step(h, document, "undo")
+    document.setModified(False)
+
+
+def ident(node):
+    """The choice that means this layer."""
+    return node.uniqueId().toString()
+
+
+def near(colour, wanted):
+    """Whether two colours are the same but for rounding."""
+    return all(abs(one - other) <= 2 for one, other in zip(colour, wanted, strict=True))

@@ -126,6 +126,21 @@ def select(document, x, y, width, height):
     document.setSelection(selection)
 
 
+def paint(document, name, rgba, x, y, width, height, parent=None):
+    """Add a layer with a rectangle of one colour on top, to an 8-bit RGBA document or a group in it."""
+    layer = document.createNode(name, "paintlayer")
+    red, green, blue, alpha = rgba
+    layer.setPixelData(bytes((blue, green, red, alpha)) * (width * height), x, y, width, height)
+    others = [node for node in (parent or document.rootNode()).childNodes() if not node.type().endswith("mask")]
+    (parent or document.rootNode()).addChildNode(layer, others[-1] if others else None)
+    return layer
+
+
+def rgba_at(rgba, width, x, y):
+    """(red, green, blue, alpha) in straight RGBA pixels of this width."""
+    return tuple(rgba[(y * width + x) * 4 : (y * width + x) * 4 + 4])
+
+
 def acknowledged(h):
     """Ids of the jobs that the stand-in was told it may forget, in order."""
     log = Path(h.args["root"]) / "acknowledged"
