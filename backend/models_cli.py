@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .models import folder, installed, unusable
 from .models.bundles import BUNDLES, find
-from .models.catalogue import BASES, CATALOGUE, RELEASED, Entry
+from .models.catalogue import BASES, CATALOGUE, RELEASED, Entry, gigabytes
 
 BAD = 1
 SECONDS_A_LINE = 0.5
@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="command")
     command = commands.add_parser("list", help="what can be installed, and what is there")
     command.set_defaults(run=_list)
-    command = commands.add_parser("install", help="download bundles or files; goes on where it was interrupted")
+    command = commands.add_parser("install", help="download bundles or files, what other programs have excepted")
     command.set_defaults(run=_install)
     command.add_argument("names", nargs="+", metavar="NAME", help="a bundle or a file, as list shows them")
     command = commands.add_parser("verify", help="read installed files to their end and compare their SHA-256")
@@ -43,7 +43,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from .models.download import gigabytes
     from .models.install import present, unfinished
 
     root, begun = folder(), {file.name: size for file, size in unfinished(folder())}
@@ -66,7 +65,8 @@ def _list(options: argparse.Namespace) -> int:
         print(f"  {'':<48} {'':>9}  {file.repository}, {file.licence}{memory}")
     print("\nModels to choose:")
     for model in installed():
-        print(f"  {model.id:<40} {model.family:<5} {', '.join(operation.value for operation in model.operations)}")
+        operations = ", ".join(operation.value for operation in model.operations)
+        print(f"  {model.id:<40} {model.family:<5} {operations or 'nothing yet'}")
         if model.note:
             print(f"  {'':<40} {'':<5} {model.note}")
     for model_id, reason in unusable().items():
@@ -75,13 +75,18 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace) -> int:
-    return _get(find(options.names))
+    from .models.scan import scan, usual_places
+
+    files = find(options.names)
+    others = [found for found in scan(folder(), usual_places()) if found.known]
+    if others:
+        print(f"Used from other programs, where they are: {len(others)} files (models scan shows them).")
+    return _get(files)
 
 
 def _get(files: Sequence[Entry]) -> int:
     from huggingface_hub import constants
 
-    from .models.download import gigabytes
     from .models.install import install, missing
 
     root, wanted = folder(), missing(folder(), files)
@@ -124,8 +129,6 @@ class Progress:
 
     def line(self, seconds: float) -> str:
         """Bytes, speed and time left after this many seconds."""
-        from .models.download import gigabytes
-
         done, total = sum(self.done.values()), sum(self.total.values())
         speed = (done - sum(self.first.values())) / max(seconds, 0.001)
         left = f", {duration((total - done) / speed)} left" if speed else ""
@@ -163,7 +166,6 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    from .models.download import gigabytes
     from .models.install import remove
 
     print(f"{gigabytes(remove(folder(), find(options.names)))} freed.")

@@ -18,6 +18,8 @@ VAE = "vae"
 FOLDERS = {BASE: "checkpoints", VAE: "vae"}
 LAYERS = "layers"
 """Folders in the models' folder."""
+PART = ".part"
+"""Suffix of a file that has not come whole yet, beside the place where it will be."""
 
 RELEASED = "LayerDiffusion/layerdiffusion-v1"
 DIFFUSERS = "rootonchair/diffuser_layerdiffuse"
@@ -183,3 +185,8 @@ def entry(family: str, mode: str) -> Entry:
         if (candidate.family, candidate.mode) == (family, mode):
             return candidate
     raise KeyError((family, mode))
+
+
+def gigabytes(size: int) -> str:
+    """A number of bytes for people, such as ``"3.62 GB"`` or ``"2.4 MB"`` (powers of ten)."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

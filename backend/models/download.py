@@ -24,11 +24,10 @@ from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, h
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 
-from .catalogue import Entry
+from .catalogue import PART, Entry, gigabytes
 from .control import Control
 from .integrity import fault
 
-PART = ".part"
 LOCKS = ".locks"
 """Folder beside the files."""
 TRIES = 5
@@ -241,11 +240,6 @@ def _check_space(file: Entry, part: Path) -> None:
         fail(ErrorCode.DISK_FULL,
              f"{file.name} needs {gigabytes(missing)} more and {gigabytes(free)} are free in {part.parent}.",
              f"Free {gigabytes(missing + SPARE - free)} and try again; what has come so far is kept.")
-
-
-def gigabytes(size: int) -> str:
-    """A number of bytes for people, such as ``"3.62 GB"`` or ``"2.4 MB"`` (powers of ten)."""
-    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
 def _part(target: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 
 from . import registry
-from .catalogue import BASE, BASES, CATALOGUE, VAE, Entry
+from .catalogue import BASE, BASES, CATALOGUE, PART, VAE, Entry, gigabytes
 from .control import Cancelled, Control
 from .integrity import fault, known_sha256, sha256_of
 from .registry import Known
@@ -100,8 +100,6 @@ def remove(root: Path, files: Iterable[Entry]) -> int:
     Raises:
         LayerDiffusionError: ``missing_file`` when a file cannot be deleted.
     """
-    from .download import PART
-
     freed = 0
     for file in files:
         path = place(root, file)
@@ -123,13 +121,12 @@ def remove(root: Path, files: Iterable[Entry]) -> int:
 
 def unfinished(root: Path) -> list[tuple[Entry, int]]:
     """The files of which only a part has come, with its bytes."""
-    from .download import PART
-
     parts = [(file, place(root, file).with_name(file.name + PART)) for file in (*CATALOGUE, *BASES)]
     return [(file, part.stat().st_size) for file, part in parts if part.exists()]
 
 
 def _install_one(root: Path, file: Entry, control: Control, report: Report | None) -> None:
+    # The hub's library takes half a second to import, which lists need not wait for.
     from .download import fetch
 
     target = place(root, file)
@@ -184,7 +181,7 @@ def _is_layer(file: Entry) -> bool:
 
 def _check_space(root: Path, files: Iterable[Entry]) -> None:
     """Whether all together have room; for each file alone `download.fetch` asks again."""
-    from .download import SPARE, gigabytes
+    from .download import SPARE
 
     begun = {file.name: size for file, size in unfinished(root)}
     needed = sum(max(0, (file.size or 0) - begun.get(file.name, 0)) for file in files)

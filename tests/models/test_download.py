@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import constants
 
 from backend.models import download
-from backend.models.catalogue import DECODER, Entry
+from backend.models.catalogue import DECODER, PART, Entry
 from backend.models.control import Cancelled, Control
 from backend.models.download import fetch
 from protocol.errors import ErrorCode, LayerDiffusionError
@@ -135,7 +135,7 @@ def test_many_cuts_in_a_row_are_no_failure_while_bytes_come(hub, file, target, m
 def test_a_server_that_sends_nothing_is_given_up_and_what_came_is_kept(hub, file, target):
     hub.faults.extend([Fault(cut=1000), *(Fault(cut=0) for _ in range(download.TRIES))])
     failed(file, target)
-    assert (target.parent / f"{NAME}{download.PART}").stat().st_size == 1000
+    assert (target.parent / f"{NAME}{PART}").stat().st_size == 1000
     get(file, target)
     assert hub.ranges[-1] == 1000 and left(target) == {NAME}
 
@@ -237,7 +237,7 @@ def test_a_shorter_content_never_becomes_the_file(hub, file, target, made):
 
 def test_a_wrong_half_from_an_earlier_time_is_thrown_away(hub, file, target, made):
     target.parent.mkdir(parents=True)
-    part = target.parent / f"{NAME}{download.PART}"
+    part = target.parent / f"{NAME}{PART}"
     for old in (damaged(made)[-3000:], damaged(made), made.read_bytes() + b"more"):
         part.write_bytes(old)
         get(file, target)
@@ -262,7 +262,7 @@ def test_without_any_sum_the_tensors_must_be_those_of_the_kind(hub, file, target
     hub.sums = False
     unknown = replace(file, size=None, sha256=None)
     target.parent.mkdir(parents=True)
-    (target.parent / f"{NAME}{download.PART}").write_bytes(b"from an earlier time")
+    (target.parent / f"{NAME}{PART}").write_bytes(b"from an earlier time")
     get(unknown, target)
     assert target.read_bytes() == made.read_bytes() and hub.ranges == [0]
     target.unlink()

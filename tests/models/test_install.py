@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from backend.__main__ import main
 from backend.models import bundles, download, folder, registry, resolve
 from backend.models import install as module
 from backend.models.bundles import BUNDLES, Bundle, find
-from backend.models.catalogue import BASE, BASES, DECODER, ENCODER, Entry
+from backend.models.catalogue import BASE, BASES, DECODER, ENCODER, PART, Entry, gigabytes
 from backend.models.control import Cancelled, Control
 from backend.models.install import install, missing, place, present, remove, unfinished, verify
 from protocol.errors import ErrorCode, LayerDiffusionError
@@ -107,24 +108,18 @@ def test_everything_is_installed_and_then_nothing_is_missing(hub, files, root):
     assert len(hub.ranges) == len(files)
 
 
-def test_no_more_than_two_files_come_at_once(hub, files, root):
-    gates = [threading.Event() for _ in files]
-    hub.faults.extend(Fault(cut=10, gate=gate) for gate in gates)
-    begun: set[str] = set()
-    two = threading.Event()
+def test_two_files_come_at_once_and_no_more(files, root, made, monkeypatch):
+    both, third = threading.Barrier(2), threading.Barrier(3)
 
-    def report(file: Entry, done: int, total: int | None) -> None:
-        begun.add(file.name)
-        if len(begun) == 2:
-            two.set()
+    def fetch(file: Entry, target: Path, control: Control, report: object) -> None:
+        both.wait(60)
+        with pytest.raises(threading.BrokenBarrierError):
+            third.wait(0.5)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(made / file.name, target)
 
-    thread = threading.Thread(target=install, args=(root, files, None, report))
-    thread.start()
-    assert two.wait(60)
-    assert len(hub.ranges) <= 2 and {file for file, _ in unfinished(root)} <= set(files)
-    for gate in gates:
-        gate.set()
-    thread.join(60)
+    monkeypatch.setattr(download, "fetch", fetch)
+    install(root, files)
     assert missing(root, files) == []
 
 
@@ -151,7 +146,7 @@ def test_all_together_must_have_room_before_a_byte_comes(hub, files, root, monke
     monkeypatch.setattr(download, "SPARE", 10**18)
     with pytest.raises(LayerDiffusionError) as error:
         install(root, files)
-    assert error.value.code == ErrorCode.DISK_FULL and download.gigabytes(total) in error.value.message
+    assert error.value.code == ErrorCode.DISK_FULL and gigabytes(total) in error.value.message
     assert hub.ranges == [] and not place(root, files[0]).parent.exists()
 
 
@@ -207,7 +202,7 @@ def test_a_file_elsewhere_counts_and_stays_when_removed(hub, files, root, made):
 
 
 def test_removing_deletes_unfinished_files_too(hub, files, root):
-    part = place(root, files[0]).with_name(files[0].name + download.PART)
+    part = place(root, files[0]).with_name(files[0].name + PART)
     part.parent.mkdir(parents=True)
     part.write_bytes(b"half")
     assert unfinished(root) == [(files[0], 4)] and remove(root, files) == 4 and not part.exists()
@@ -248,6 +243,16 @@ def test_the_command_line_installs_verifies_repairs_and_removes(hub, files, root
     assert main(["models", "install", "all"]) == 2
     assert "404" in capsys.readouterr().err
     assert run("remove", "all")[0] == 0 and missing(root, files) == list(files)
+
+
+def test_what_another_program_has_is_not_downloaded(hub, files, root, made, capsys):
+    other = Path.home() / "ComfyUI" / "models" / "layer_model" / files[0].name
+    other.parent.mkdir(parents=True)
+    other.write_bytes((made / files[0].name).read_bytes())
+    assert main(["models", "install", "all"]) == 0
+    assert "where they are: 1 files" in capsys.readouterr().out and len(hub.ranges) == len(files) - 1
+    assert present(root, files[0]) == other and not place(root, files[0]).exists()
+    assert main(["models", "list"]) == 0 and f"used from {other.parent}" in capsys.readouterr().out
 
 
 def test_the_list_names_every_bundle_and_file_with_its_licence(capsys):
