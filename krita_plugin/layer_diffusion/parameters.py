@@ -19,6 +19,8 @@ SAMPLERS = {
     Sampler.UNIPC: ("UniPC", "Automatic"),
 }
 """Names there of the sampler and of its schedule."""
+HASH_LENGTH = 10
+"""Digits that are written there of the SHA-256 of a checkpoint."""
 
 
 def infotext(layer_set: LayerSetHeader) -> str:
@@ -29,6 +31,8 @@ def infotext(layer_set: LayerSetHeader) -> str:
         "Steps": request.steps, "Sampler": sampler, "Schedule type": schedule, "CFG scale": f"{request.cfg:g}",
         "Seed": request.seed, "Size": f"{request.width}x{request.height}", "Model": request.model,
     }  # fmt: skip
+    if "model_sha256" in layer_set.made_with:
+        values["Model hash"] = layer_set.made_with["model_sha256"][:HASH_LENGTH]
     if any(picture.source is Source.INIT for picture in request.inputs):
         values["Denoising strength"] = f"{request.strength:g}"
     values["Layer Diffusion operation"] = request.operation.value

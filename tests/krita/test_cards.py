@@ -33,7 +33,7 @@ def made(plugin):
                 pictures.append(
                     plugin("pixels").Picture(role.value, where, pixels[: -SIDE * 4], 1.0, visible, image)
                 )
-        layer_set = job.LayerSet(asked, tuple(layers), {"model hash": "abc", "torch": "2"})
+        layer_set = job.LayerSet(asked, tuple(layers), {"model_sha256": "0123456789abcdef", "torch": "2"})
         owner = plugin("jobs").Job(f"{number:032x}", asked, "document", area)
         inputs = [bytes(range(256)) * 64 for _ in asked.inputs]
         ready = cards.cards_of(owner, inputs, layer_set, pictures, made, lambda _: (1, 2, b"12345678"))
@@ -145,8 +145,8 @@ def test_text_is_what_automatic1111_writes(plugin, made):
     lines = plugin("parameters").infotext(card.layer_set).split("\n")
     assert lines[:3] == ["a <lora:x:1> apple", "red", "Negative prompt: bad"]
     values = "Steps: 4, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 5.5, Seed: 4294967294, Size: 64x64"
-    assert lines[3].startswith(f"{values}, Model: builtin,")
-    assert lines[3].endswith("model hash: abc, torch: 2") and len(lines) == 4
+    assert lines[3].startswith(f"{values}, Model: builtin, Model hash: 0123456789, ")
+    assert lines[3].endswith("model_sha256: 0123456789abcdef, torch: 2") and len(lines) == 4
 
 
 def test_values_with_commas_are_quoted(plugin, made):

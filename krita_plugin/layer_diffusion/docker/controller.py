@@ -19,7 +19,7 @@ from ..operations import TASKS, why_not
 from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, ModelInfo
 from ..protocol.limits import MAX_SEED
-from ..protocol.request import Request, Source
+from ..protocol.request import Operation, Request, Source
 from ..qt import QtCore, QtWidgets
 from ..session import LinkState, Session
 from ..settings import Settings, SizeMode
@@ -80,7 +80,7 @@ class Controller(QtCore.QObject):
         )  # fmt: skip
         self._styling.show_models(())
         self._queue = self._make_queue()
-        view = ResultsView()
+        view = ResultsView(self._why_not)
         panel.embed(self._queue, view)
         self.results = Results(view, Surroundings(self.session.report, self._ask, self._place, self._choose))
         self._is_inserting = False
@@ -155,6 +155,10 @@ class Controller(QtCore.QObject):
         self._link.start()
         place = self._fields.place if self._fields.place != canvas.Place.REPLACE.value else canvas.Place.ABOVE.value
         self.session.generate(request, document, area, tuple(pixels), place, order=self._queue.order)
+
+    def _why_not(self, operation: Operation, model_id: str) -> str:
+        task = next(task for task in TASKS if task.operation is operation)
+        return why_not(task, next((model for model in self._models if model.id == model_id), None))
 
     def _choose(self, source: Source, layer: str) -> None:
         """Use a layer as a condition, for an operation that takes one."""

@@ -8,7 +8,7 @@ from ..cards import Card
 from ..qt import QtCore, QtWidgets
 from ..translation import tr
 from .results_list import CardList, Going
-from .results_menu import REMAKES, Act, add, fill
+from .results_menu import REMAKES, Act, WhyNot, add, fill
 
 Policy = QtWidgets.QSizePolicy.Policy
 
@@ -23,9 +23,10 @@ class ResultsView(QtWidgets.QWidget):
     applying = QtCore.pyqtSignal(bool)
     """Whether new results go into the document at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, why_not: WhyNot) -> None:
         super().__init__()
         self.setObjectName("results_view")
+        self.why_not = why_not
         self.title = QtWidgets.QLabel(tr("Results"))
         self.applies = QtWidgets.QCheckBox(tr("Insert at once"))
         self.applies.setObjectName("apply_at_once")
@@ -121,14 +122,15 @@ class ResultsView(QtWidgets.QWidget):
     def _fill_menu(self) -> None:
         card = self.cards.current
         if card is not None:
-            fill(self.menu, card, self._ask)
+            fill(self.menu, card, self._ask, self.why_not)
 
     def _fill_again(self) -> None:
         card = self.cards.current
         if card is not None:
             self.again_menu.clear()
+            self.again_menu.setToolTipsVisible(True)
             for act in (Act.AGAIN, *REMAKES):
-                add(self.again_menu, card, act, self._ask)
+                add(self.again_menu, card, act, self._ask, self.why_not)
 
     def _ask(self, act: Act, detail: object) -> None:
         card = self.cards.current

@@ -36,6 +36,7 @@ DAMAGED = Notice(
     mark("This result is damaged and cannot be read."), mark("Generate it again with its prompt and seed.")
 )
 NAME_LENGTH = 60
+PICTURES = QtCore.QStandardPaths.StandardLocation.PicturesLocation
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Results(QtCore.QObject):
         self._background = Background()
         self._unpacked: tuple[str, tuple[Picture, ...]] = ("", ())
         self._wanted = ""
+        self._folder = Path(QtCore.QStandardPaths.writableLocation(PICTURES))
         self._jobs: tuple[Job, ...] = ()
         view.applies.setChecked(canvas.read_setting(SETTING, "yes") == "yes")
         view.applying.connect(lambda on: canvas.write_setting(SETTING, "yes" if on else "no"))
@@ -210,11 +212,12 @@ class Results(QtCore.QObject):
     def _save(self, card: Card) -> None:
         kinds = {"PNG (*.png)": ".png", "OpenRaster (*.ora)": ".ora"}
         name = re.sub(r"[^\w\- ]+", "", card.name)[:NAME_LENGTH].strip() or "result"
-        window, words = self._view.window(), tr("Save result")
-        chosen, kind = QtWidgets.QFileDialog.getSaveFileName(window, words, f"{name}.png", ";;".join(kinds))
+        window, words, proposal = self._view.window(), tr("Save result"), str(self._folder / f"{name}.png")
+        chosen, kind = QtWidgets.QFileDialog.getSaveFileName(window, words, proposal, ";;".join(kinds))
         if not chosen:
             return
         path = Path(chosen)
+        self._folder = path.parent
         if path.suffix not in kinds.values():
             path = path.with_name(path.name + kinds[kind])
         save = save_openraster if path.suffix == ".ora" else save_png

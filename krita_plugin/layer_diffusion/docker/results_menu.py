@@ -7,10 +7,13 @@ from enum import Enum
 
 from ..cards import Card
 from ..operations import SOURCES
-from ..protocol.request import Role, Source
+from ..protocol.request import Operation, Role, Source
 from ..qt import QtWidgets
-from ..rerolling import can_remake
+from ..rerolling import AROUND, can_remake
 from ..translation import mark, tr
+
+WhyNot = Callable[[Operation, str], str]
+"""Why the backend cannot do an operation with a model, by its id; "" when it can."""
 
 
 class Act(Enum):
@@ -36,6 +39,10 @@ GROUPS = (
 )  # fmt: skip
 
 
+Do = Callable[[Act, object], None]
+"""Gets the act and, for `Act.USE`, what `uses` returns."""
+
+
 def can(act: Act, card: Card) -> bool:
     """Whether an entry makes sense for a card."""
     return act not in REMAKES or can_remake(card, REMAKES[act])
@@ -47,22 +54,32 @@ def uses(card: Card) -> list[tuple[Source, Role]]:
     return found + [(Source.INIT, role) for role in card.roles if role is Role.FOREGROUND]
 
 
-def fill(menu, card: Card, do: Callable[[Act, object], None]) -> None:
-    """Put everything that can be done with a card into a menu; `do` gets the act and, for `Act.USE`, what it is for."""
+def operation_of(act: Act, card: Card) -> Operation | None:
+    """Return what the backend has to be able to do for an entry."""
+    return AROUND[REMAKES[act]][0] if act in REMAKES else card.request.operation if act is Act.AGAIN else None
+
+
+def fill(menu, card: Card, do: Do, why_not: WhyNot) -> None:
+    """Put everything that can be done with a card into a menu."""
     menu.clear()
+    menu.setToolTipsVisible(True)
     for group in GROUPS:
         for act in group:
-            add(menu, card, act, do)
+            add(menu, card, act, do, why_not)
         if Act.AGAIN in group:
             _add_uses(menu, card, do)
         menu.addSeparator()
 
 
-def add(menu, card: Card, act: Act, do: Callable[[Act, object], None]) -> None:
-    """Put one entry into a menu."""
+def add(menu, card: Card, act: Act, do: Do, why_not: WhyNot) -> None:
+    """Put one entry into a menu; one that the backend cannot do is disabled and says why."""
     if not can(act, card):
         return
     entry = menu.addAction(tr(act.value))
+    operation = operation_of(act, card)
+    reason = why_not(operation, card.request.model) if operation is not None else ""
+    entry.setEnabled(not reason)
+    entry.setToolTip(reason)
     entry.setObjectName(f"card_{act.name.lower()}")
     if act is Act.FAVOURITE:
         entry.setCheckable(True)
@@ -70,7 +87,7 @@ def add(menu, card: Card, act: Act, do: Callable[[Act, object], None]) -> None:
     entry.triggered.connect(lambda *_: do(act, None))
 
 
-def _add_uses(menu, card: Card, do: Callable[[Act, object], None]) -> None:
+def _add_uses(menu, card: Card, do: Do) -> None:
     submenu = QtWidgets.QMenu(tr(Act.USE.value), menu)
     for source, role in uses(card):
         words = tr("Layer to refine") if source is Source.INIT else tr(SOURCES[source])

@@ -74,12 +74,7 @@ def saved(h, d):
     """Files with straight alpha: the colour under zero alpha is in them."""
     folder = Path(h.args["folder"])
     for name in ("apple.png", "apple.ora"):
-        yield from choose_in_menu(h, d, 0, "save")
-        yield h.until(lambda: file_dialog() is not None, 10, "the file dialog")
-        yield 0.5
-        yield h.key("ctrl+a")
-        yield h.type_text(str(folder / name))
-        yield h.key("Return")
+        yield from save_as(h, d, folder / name)
         yield h.until((folder / name).exists, 10, name)
     archive = zipfile.ZipFile(folder / "apple.ora")
     h.check("the first file says what it is", archive.infolist()[0].filename == "mimetype", archive.namelist())
@@ -98,6 +93,16 @@ def saved(h, d):
     yield 0.3
 
 
+def save_as(h, d, path):
+    """Save the newest card by the file dialog."""
+    yield from choose_in_menu(h, d, 0, "save")
+    yield h.until(lambda: file_dialog() is not None, 10, "the file dialog")
+    yield 0.5
+    yield h.key("ctrl+a")
+    yield h.type_text(str(path))
+    yield h.key("Return")
+
+
 def made_again(h, d, document):
     """The whole of it, and one layer to fit the other one."""
     yield click(h, d, 0)
@@ -109,6 +114,13 @@ def made_again(h, d, document):
     d.start("scene")
     yield h.until(lambda: count(d) == 3, 30, "a scene")
     yield d.ready()
+    folder = Path(h.args["folder"])
+    yield from save_as(h, d, folder / "scene.png")
+    yield h.until((folder / "scene.blend.png").exists, 10, "the picture of the last layer")
+    saved = sorted(path.name for path in folder.glob("scene*"))
+    h.check("one for each layer", saved == ["scene.background.png", "scene.blend.png", "scene.foreground.png"], saved)
+    reasons(h, d)
+    d.find("results_view").why_not = lambda operation, model: ""  # the stand-in does more than it says
     yield from choose_in_menu(h, d, 0, "background_again")
     yield h.until(lambda: count(d) == 4, 30, "another background")
     yield d.ready()
@@ -117,6 +129,16 @@ def made_again(h, d, document):
     h.check("which went along", asked["inputs"] == [{"source": "foreground", "width": 320, "height": 240}], asked)
     h.check("no layers were inserted", len(nodes(document)) == 1, names(document))
     yield h.screenshot("cards")
+
+
+def reasons(h, d):
+    """What the model cannot do is disabled and says why."""
+    menu = d.find("again_menu")
+    menu.aboutToShow.emit()
+    entries = {entry.objectName(): (entry.isEnabled(), entry.toolTip()) for entry in menu.actions()}
+    h.check("the same again is possible", entries["card_again"][0], entries)
+    is_possible, reason = entries["card_background_again"]
+    h.check("a background is not", not is_possible and reason.startswith("Built-in cannot do this"), reason)
 
 
 def used_as_condition(h, d, document):
