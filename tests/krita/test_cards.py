@@ -56,7 +56,9 @@ def history(plugin):
     return plugin("history").History
 
 
-def test_card_comes_back_as_it_was_with_every_pixel(plugin, made):
+@pytest.mark.parametrize("piece", [1024**2, 64])
+def test_card_comes_back_as_it_was_with_every_pixel(plugin, made, monkeypatch, piece):
+    monkeypatch.setattr(plugin("cards"), "PIECE", piece)
     source, picture = plugin("protocol.request").Source, plugin("protocol.request").Input
     (card,), pictures, inputs = made(inputs=(picture(source.INIT, SIDE, SIDE),))
     back = plugin("cards").read(replace(card, favourite=True).to_bytes())
