@@ -92,12 +92,11 @@ class ResultsView(QtWidgets.QWidget):
         self.more.setObjectName("card_more")
         self.more.setText("…")
         self.more.setToolTip(tr("Copy, save, use as condition, delete"))
-        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")  # it would lie over the dots
-        self.more.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.InstantPopup)
+        # A button with a menu of its own would draw an arrow over the dots.
+        self.more.clicked.connect(lambda: self.menu.popup(self.more.mapToGlobal(self.more.rect().topLeft())))
         self.menu = QtWidgets.QMenu(self)
         self.menu.setObjectName("card_menu")
         self.menu.aboutToShow.connect(self._fill_menu)
-        self.more.setMenu(self.menu)
         self.buttons = QtWidgets.QWidget()
         row = QtWidgets.QHBoxLayout(self.buttons)
         row.setContentsMargins(0, 0, 0, 0)

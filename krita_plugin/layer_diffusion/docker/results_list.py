@@ -50,7 +50,7 @@ class CardList(QtWidgets.QListWidget):
         self.setUniformItemSizes(True)
         self.setIconSize(QtCore.QSize(SIDE, SIDE))
         self.setGridSize(QtCore.QSize(SIDE + 2 * MARGIN, SIDE + 2 * MARGIN))
-        self.setStyleSheet("QListWidget::item:selected { background: transparent; }")  # the frame tells
+        self.setItemDelegate(_Framed(self))
         self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setMinimumHeight(SIDE + 3 * MARGIN)
@@ -162,7 +162,7 @@ class CardList(QtWidgets.QListWidget):
         """Drawing one takes a millisecond, and a history has many."""
         key = (card.id, card.favourite)
         if key not in self._icons:
-            self._icons[key] = _icon(self._thumbnail(card), self.palette().color(look.Role.Highlight))
+            self._icons[key] = QtGui.QIcon(self._thumbnail(card))
         return self._icons[key]
 
     def _thumbnail(self, card: Card):
@@ -183,18 +183,23 @@ class CardList(QtWidgets.QListWidget):
         item.setToolTip(one.text)
 
 
-def _icon(picture, frame):
-    """An icon with a frame of this colour while it is chosen."""
-    icon = QtGui.QIcon(picture)
-    chosen = QtGui.QPixmap(picture)
-    painter = QtGui.QPainter(chosen)
-    pen = QtGui.QPen(frame, 3)
-    pen.setJoinStyle(QtCore.Qt.PenJoinStyle.MiterJoin)
-    painter.setPen(pen)
-    painter.drawRect(QtCore.QRectF(1.5, 1.5, SIDE - 3, SIDE - 3))
-    painter.end()
-    icon.addPixmap(chosen, QtGui.QIcon.Mode.Selected)
-    return icon
+class _Framed(QtWidgets.QStyledItemDelegate):
+    """Shows what is chosen by a frame, so that its colours stay as they are."""
+
+    def paint(self, painter, option, index) -> None:
+        """Draw one card."""
+        style, state = QtWidgets.QStyle, QtWidgets.QStyle.StateFlag
+        is_chosen = bool(option.state & state.State_Selected)
+        option.state &= ~(state.State_Selected | state.State_HasFocus)
+        super().paint(painter, option, index)
+        if is_chosen:
+            self.initStyleOption(option, index)
+            part = style.SubElement.SE_ItemViewItemDecoration
+            where = QtCore.QRectF(option.widget.style().subElementRect(part, option, option.widget))
+            pen = QtGui.QPen(option.palette.color(look.Role.Highlight), 3)
+            pen.setJoinStyle(QtCore.Qt.PenJoinStyle.MiterJoin)
+            painter.setPen(pen)
+            painter.drawRect(where.adjusted(1.5, 1.5, -1.5, -1.5))
 
 
 def _about(card: Card) -> str:
