@@ -49,8 +49,14 @@ def flattened(pictures: Sequence[Picture], area: Area, longest: int = 0):
     return result
 
 
+def seen(pictures: Sequence[Picture], longest: int = 0):
+    """Return what is seen of pictures, bottom first, as `flattened` does, and the area that it covers."""
+    shown = [picture for picture in pictures if picture.visible] or pictures
+    area = around(shown)
+    return flattened(shown, area, longest), area
+
+
 def thumbnail(pictures: Sequence[Picture]) -> Thumbnail:
     """Return what is seen of pictures, bottom first, small."""
-    shown = [picture for picture in pictures if picture.visible] or pictures
-    image = flattened(shown, around(shown), THUMBNAIL_SIDE).convertToFormat(_Format.Format_ARGB32)
+    image = seen(pictures, THUMBNAIL_SIDE)[0].convertToFormat(_Format.Format_ARGB32)
     return image.width(), image.height(), image_bytes(image, 4)

@@ -18,7 +18,7 @@ raise `Trouble` with a sentence for people when there is nothing to read: no suc
 Results:
 
     insert(document, name, pictures, place, source)   one group, one undo step, where `Place` says
-    Overlay().show(document, pictures)                a result on the canvas that is no part of the document; `hide()`
+    Overlay().show(document, image, area)             a picture on the canvas that is no part of the document; `hide()`
     Annotations(document)                             records in the document's file: `names`, `get`, `put`, `remove`
     softness(document, area)                          what the selection lets through, for `pixels.clipped`
 """

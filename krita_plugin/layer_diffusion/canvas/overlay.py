@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from krita import Krita
 
-from ..pixels import Picture
+from ..geometry import Area
 from ..qt import QtCore, QtGui, QtWidgets
 from .documents import is_open
 
 FOLLOW_MS = 40
 """Krita does not tell when the canvas is moved; looking where it is costs microseconds."""
 CANVASES = ("KisOpenGLCanvas2", "KisQPainterCanvas")
-_Format = QtGui.QImage.Format
 
 
 class Overlay:
@@ -26,15 +23,17 @@ class Overlay:
     def __init__(self) -> None:
         self._sheet: _Sheet | None = None
 
-    def show(self, document, pictures: Sequence[Picture]) -> None:
-        """Show the visible ones of these pictures, bottom first, in place of what was shown; nothing without a view."""
+    def show(self, document, image, area: Area) -> None:
+        """Show a premultiplied `QImage` in an area of the document, in place of what was shown; nothing without a view.
+
+        `composing.seen` makes it; that takes too long for the GUI thread.
+        """
         self.hide()
         window = Krita.instance().activeWindow()
         view = window.activeView() if window else None
         canvas = _canvas_of(window) if view is not None and view.document() == document else None
-        shown = [picture for picture in pictures if picture.visible]
-        if canvas is not None and shown:
-            self._sheet = _Sheet(canvas, view, document, shown)
+        if canvas is not None:
+            self._sheet = _Sheet(canvas, view, document, image, area)
 
     def hide(self) -> None:
         """Show nothing."""
@@ -60,12 +59,12 @@ def _canvas_of(window):
 class _Sheet(QtWidgets.QWidget):
     """What is drawn over the canvas."""
 
-    def __init__(self, canvas, view, document, pictures: Sequence[Picture]) -> None:
+    def __init__(self, canvas, view, document, image, area: Area) -> None:
         super().__init__(canvas)
         self.setObjectName("layer_diffusion_preview")
         self.has_left = False
         self._view, self._document = view, document
-        self._image, self._corner = _flattened(pictures)
+        self._image, self._area = image, QtCore.QRect(area.x, area.y, area.width, area.height)
         self._transform = _image_to_canvas(canvas, view, document)
         self.setAttribute(QtCore.Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(QtCore.Qt.WidgetAttribute.WA_NoSystemBackground)
@@ -88,7 +87,7 @@ class _Sheet(QtWidgets.QWidget):
         painter.setTransform(self._transform)
         painter.setClipRect(0, 0, self._document.width(), self._document.height())
         painter.setRenderHint(QtGui.QPainter.RenderHint.SmoothPixmapTransform, self._transform.m11() < 1)
-        painter.drawImage(self._corner, self._image)
+        painter.drawImage(self._area, self._image)
         painter.end()
 
     def _follow(self) -> None:
@@ -103,24 +102,6 @@ class _Sheet(QtWidgets.QWidget):
             self._transform = transform
             self.setGeometry(canvas.rect())
             self.update()
-
-
-def _flattened(pictures: Sequence[Picture]):
-    """One premultiplied image, which Qt draws quickest, and the corner of it in the document."""
-    left = min(picture.area.x for picture in pictures)
-    top = min(picture.area.y for picture in pictures)
-    right = max(picture.area.x + picture.area.width for picture in pictures)
-    bottom = max(picture.area.y + picture.area.height for picture in pictures)
-    image = QtGui.QImage(right - left, bottom - top, _Format.Format_ARGB32_Premultiplied)
-    image.fill(0)
-    painter = QtGui.QPainter(image)
-    for picture in pictures:
-        area = picture.area
-        painter.setOpacity(picture.opacity)
-        one = QtGui.QImage(picture.pixels, area.width, area.height, area.width * 4, _Format.Format_ARGB32)
-        painter.drawImage(area.x - left, area.y - top, one)
-    painter.end()
-    return image, QtCore.QPoint(left, top)
 
 
 def _image_to_canvas(canvas, view, document):

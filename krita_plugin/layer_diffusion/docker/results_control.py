@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import canvas
 from ..cards import Card, cards_of
-from ..composing import thumbnail
+from ..composing import seen, thumbnail
 from ..exporting import save_openraster, save_png
 from ..geometry import Area
 from ..history import History
@@ -68,7 +68,7 @@ class Results(QtCore.QObject):
         self._overlay = canvas.Overlay()
         self._background = Background()
         self._unpacked: tuple[str, tuple[Picture, ...]] = ("", ())
-        self._wanted = ""
+        self._wanted, self._is_on_canvas = "", False
         self._folder = Path(QtCore.QStandardPaths.writableLocation(PICTURES))
         self._jobs: tuple[Job, ...] = ()
         view.applies.setChecked(canvas.read_setting(SETTING, "yes") == "yes")
@@ -108,7 +108,7 @@ class Results(QtCore.QObject):
             self._forget_preview()
             self._show()
             self.show_jobs(self._jobs)
-        if self._wanted and not self._overlay.is_shown and self._unpacked[0] == self._wanted:
+        if self._is_on_canvas and not self._overlay.is_shown:  # it goes by itself with its document's view
             self._forget_preview()
 
     def preview(self, card_id: str) -> None:
@@ -118,7 +118,7 @@ class Results(QtCore.QObject):
         if card is not None:
             self._wanted = card.id
             self._view.show_previewed(card.id)
-            self._unpack(card, lambda ready: self._show_preview(card, ready))
+            self._show_on_canvas(card)
 
     def toggle_preview(self) -> None:
         """Show the chosen card on the canvas, or the newest one; show none when one is shown."""
@@ -142,12 +142,26 @@ class Results(QtCore.QObject):
         document = self._document
         self._unpack(card, lambda ready: self._insert(document, card, ready, lambda _: None))
 
-    def _show_preview(self, card: Card, ready: tuple[Picture, ...]) -> None:
-        if self._wanted == card.id and self._document is not None:
-            self._overlay.show(self._document, ready)
+    def _show_on_canvas(self, card: Card) -> None:
+        document = self._document
+
+        def made(outcome) -> None:
+            ready, image, area = outcome
+            self._unpacked = (card.id, ready)
+            if self._wanted == card.id and document == self._document:
+                self._overlay.show(document, image, area)
+                self._is_on_canvas = True
+
+        known = self._unpacked[1] if self._unpacked[0] == card.id else None
+
+        def make():
+            ready = known or card.unpack()[0]
+            return (ready, *seen(ready))
+
+        self._background.do(make, made, lambda _: self._around.report(DAMAGED))
 
     def _forget_preview(self) -> None:
-        self._wanted = ""
+        self._wanted, self._is_on_canvas = "", False
         self._overlay.hide()
         self._view.show_previewed("")
 

@@ -198,13 +198,14 @@ def part_of_the_document(h, r):
 
 
 def preview_is_never_sent(h, r):
+    from layer_diffusion import composing
     from layer_diffusion.pixels import Picture
 
     yield from r.new()
     document, overlay = r.document, r.canvas.Overlay()
     before, steps = state(document), history(h)
     picture = Picture("seed 1", r.area, bytes((*reversed(GREEN), 255)) * (SIDE * SIDE), 1.0, True)
-    overlay.show(document, [picture])
+    overlay.show(document, *composing.seen([picture]))
     yield 0.3
     yield h.screenshot("preview")
     h.check("it is shown", overlay.is_shown)

@@ -175,7 +175,7 @@ def by_actions(h, d, document):
     yield h.until(lambda: d.find("results").current == card(d, 1), 5, "the next one")
     act(h, "previous_result")
     yield h.until(lambda: d.find("results").current == card(d, 0), 5, "the first one again")
-    h.check("is on the canvas", preview(h) is not None)
+    yield h.until(lambda: preview(h) is not None, 5, "the first one on the canvas")
     act(h, "preview_result")
     yield h.until(lambda: preview(h) is None, 5, "no preview")
     act(h, "insert_result")
