@@ -9,8 +9,8 @@ from typing import Protocol
 from .cards import Card, read
 from .protocol.errors import LayerDiffusionError
 
-MOST_BYTES = 128 * 1024**2
-"""Room for the results in one document, which make its file that much larger."""
+MOST_BYTES = 64 * 1024**2
+"""Room for the results in one document: Krita writes them with each save and autosave."""
 
 
 class Store(Protocol):
