@@ -15,6 +15,7 @@ from backend.engine import conditions, prompts, tiles, transparency
 from backend.engine.cache import Cache
 from backend.engine.device import Device
 from backend.engine.sharing import SharingLayers, attach
+from backend.engine.sizes import LATENT_CELL
 from backend.engine.transparency_nets import TransparentDecoder
 from backend.models import resolve
 from backend.models.installed import BUILTIN
@@ -23,7 +24,6 @@ from protocol.request import Decoding
 from . import naive
 from .measure import Comparison
 
-LATENT_CELL = 8
 IMAGES = 4
 """Images of a batch that start from one picture."""
 TOKENS = 77

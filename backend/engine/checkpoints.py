@@ -34,7 +34,7 @@ from backend.models.header import DOWNLOAD_AGAIN, read_header
 from protocol.errors import ErrorCode, fail
 
 from . import ldm
-from .device import HOST, Device
+from .device import HOST, Device, short_of_memory
 from .prompts import Vocabulary, clip_vocabulary, folder_vocabulary
 from .sharing import SharingLayers, attach
 from .transparency_nets import OffsetEncoder, TransparentDecoder
@@ -43,6 +43,9 @@ Net = TypeVar("Net", bound=nn.Module)
 TransparencyNet = TypeVar("TransparencyNet", OffsetEncoder, TransparentDecoder)
 Rename = Callable[[str], str | None]
 
+FLOATS = ("F16", "BF16", "F32", "F64")
+EIGHT_BITS = ("F8_E4M3", "F8_E5M2")
+"""Read only where they are widened at once: nothing is computed in them."""
 WRONG_FILE = "Install the file again from its original source; files of other models cannot be used here."
 
 
@@ -161,9 +164,11 @@ def wrong_contents(name: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, IndexError, ValueError, TypeError, RuntimeError, OSError) as error:
-        if isinstance(error, RuntimeError) and "memory" in str(error).lower():
+        if short_of_memory(error):
             raise
         reason = " ".join(str(error).split())[:300] or type(error).__name__
+        if isinstance(error, KeyError):
+            reason = f"it lacks {reason}, or names it otherwise"
         fail(ErrorCode.BAD_CHECKPOINT, f"{name} does not hold what its kind of file should hold: {reason}.", WRONG_FILE)
 
 
@@ -172,13 +177,13 @@ def read_tensors(path: Path, rename: Rename, place: torch.device, dtype: torch.d
 
     Args:
         rename: key in the file → key wanted, or None to leave it out.
-        dtype: of floating point tensors; None keeps that of the file.
+        dtype: what they become; None keeps the file's, which then must have 16 bits or more.
 
     Raises:
-        LayerDiffusionError: ``missing_file``, ``bad_checkpoint``; ``not_finite`` when a value is not a number in
-            this precision.
+        LayerDiffusionError: ``missing_file``; ``bad_checkpoint``, also for whole numbers; ``not_finite`` when a value
+            is not a number in this precision.
     """
-    read_header(path)
+    header, known = read_header(path), FLOATS if dtype is None else FLOATS + EIGHT_BITS
     tensors: dict[str, Tensor] = {}
     try:
         with safe_open(path, "pt") as file:
@@ -186,8 +191,12 @@ def read_tensors(path: Path, rename: Rename, place: torch.device, dtype: torch.d
                 name = rename(key)
                 if name is None:
                     continue
-                value = file.get_tensor(key)
-                tensors[name] = value.to(place, dtype) if value.is_floating_point() else value.to(place)
+                if header[key].dtype not in known:
+                    fail(
+                        ErrorCode.BAD_CHECKPOINT, f"{path.name} holds values of type {header[key].dtype} ({key:.200}), "
+                        f"expected {', '.join(known)}.", "Use a version of the file in 16 or 32 bits.",
+                    )
+                tensors[name] = file.get_tensor(key).to(place, dtype)
                 if not tensors[name].isfinite().all():
                     fail(ErrorCode.NOT_FINITE, f"{path.name} holds values that are no numbers ({key}).", DOWNLOAD_AGAIN)
     except SafetensorError as error:

@@ -89,7 +89,20 @@ def free() -> None:
         torch.mps.empty_cache()
 
 
-MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
+MEMORY_WORDS = (
+    "out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "status_alloc_failed",
+    "paging file is too small", "os error 1455",
+)
+"""Parts of what torch, cuBLAS, cuDNN and the operating systems (1455: Windows, also where it speaks another language)
+say when memory is short."""
+
+
+def short_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, of the device or, for files that are mapped, of the machine."""
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, (RuntimeError, OSError)) and any(words in said for words in MEMORY_WORDS)
 
 
 @contextmanager
@@ -97,7 +110,7 @@ def memory_errors(doing: str) -> Iterator[None]:
     """Turn every device's way of saying so into ``out_of_memory``, naming what was being done."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in MEMORY_WORDS):
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not short_of_memory(error):
             raise
         fail(ErrorCode.OUT_OF_MEMORY, f"Memory ran out while {doing}.")

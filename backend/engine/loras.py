@@ -23,11 +23,11 @@ from backend.models.families import FAMILIES, describe_file
 from backend.models.header import read_header, read_metadata
 from protocol.errors import ErrorCode, fail
 
-from .checkpoints import BaseModel, wrong_contents
+from .checkpoints import BaseModel, read_tensors, wrong_contents
+from .device import HOST
 from .lora_keys import TEXT_ENCODERS, UNET, LoraKey, parse
-from .patches import Applied, Patch, apply_to_all, assemble, read_floats
+from .patches import Applied, Patch, apply_to_all, assemble
 
-HOST = torch.device("cpu")
 TAG = re.compile(r"<(?:lora|lyco):([^<>]*)>", re.IGNORECASE)
 HOW = "Write <lora:name:weight>, for example <lora:ink:0.8>."
 OTHER_KINDS = {
@@ -87,7 +87,7 @@ def load(path: Path, base: BaseModel) -> tuple[Patch, ...]:
     keys = _keys(path)
     _require_family(path, keys, base)
     parts: dict[str, dict[str, dict[str, Tensor]]] = {net: {} for net in (UNET, *TEXT_ENCODERS)}
-    for key, tensor in read_floats(path, HOST).items():
+    for key, tensor in read_tensors(path, lambda key: key, HOST, None).items():
         own = keys[key]
         parts[own.net].setdefault(own.parameter, {})[own.part] = tensor
     _add_alphas(path, parts)

@@ -20,14 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.models.header import read_header
 from backend.models.layer_files import ATTENTION, Spelling, recognise
 from protocol.errors import ErrorCode, fail
 
 from . import ldm, lora_keys
 from .checkpoints import WRONG_FILE, read_tensors, wrong_contents
 
-FLOATS = ("F16", "BF16", "F32", "F64")
 GROWS = "conv_in.weight"
 """The only parameter whose shape a patch may change."""
 
@@ -155,7 +153,7 @@ def read(path: Path, mode: str, place: torch.device) -> Patch:
             ErrorCode.BAD_CHECKPOINT,
             f"{path.name} is LayerDiffuse's {modes} for {families}, expected {mode} for sdxl.", WRONG_FILE,
         )
-    return Patch(path.name, deltas(read_floats(path, place), found.spelling, path.name), mode)
+    return Patch(path.name, deltas(read_tensors(path, lambda key: key, place, None), found.spelling, path.name), mode)
 
 
 def deltas(tensors: Mapping[str, Tensor], spelling: Spelling, name: str) -> dict[str, Delta]:
@@ -172,17 +170,6 @@ def deltas(tensors: Mapping[str, Tensor], spelling: Spelling, name: str) -> dict
         parameter, part = found
         parts.setdefault(parameter, {})[part] = tensor
     return assemble(parts, name)
-
-
-def read_floats(path: Path, place: torch.device) -> dict[str, Tensor]:
-    """All tensors of a file, none of which may be of whole numbers or eight bits. Raises as `read`."""
-    for key, info in read_header(path).items():
-        if info.dtype not in FLOATS:
-            fail(
-                ErrorCode.BAD_CHECKPOINT, f"{path.name} holds values of type {info.dtype} ({key:.200}), expected "
-                f"{', '.join(FLOATS)}.", "Use a version of the file in 16 or 32 bits.",
-            )
-    return read_tensors(path, lambda key: key, place, None)
 
 
 def assemble(parts: Mapping[str, Parts], name: str) -> dict[str, Delta]:

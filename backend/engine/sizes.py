@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 LATENT_CELL = 8
+"""Pixels per latent position."""
 MULTIPLE = 64
 """The SD1.5 UNet halves its latent three times: 8 · 8 pixels."""
 FULL_SIZE_SIDE = 512

@@ -18,14 +18,14 @@ from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDis
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from torch import Tensor, nn
 
+from .device import HOST
+from .sizes import LATENT_CELL
 from .transparency_nets import LATENT_LEVEL, TransparentDecoder
 
 LARGE = 1024 * 1024
 """The VAE computes pictures of more pixels in bands: as fast as whole, with half of the memory."""
 BAND = 1 << 20
 """Values in a band of a layer's output or input, whichever is larger."""
-LATENT_CELL = 8
-HOST = torch.device("cpu")
 
 EVEN = (1, 1, 1, 1)
 """Padding of a convolution: left, right, top, bottom."""

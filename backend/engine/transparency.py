@@ -17,6 +17,7 @@ from protocol.request import Decoding
 
 from . import tiles
 from .padding import grey_composite, pad_rgb
+from .sizes import LATENT_CELL
 from .transparency_nets import TransparentDecoder
 
 Orientation = tuple[bool, int]
@@ -31,8 +32,6 @@ by 0.5 and 13."""
 OFFSET_GAIN = 300.0
 """The offset encoder was trained with its output times 300 (the authors' LayerDiffuse_DiffusersCLI, the only released
 code that applies it). Without the factor the latent carries practically no transparency."""
-LATENT_CELL = 8
-"""Pixels per latent position."""
 BATCHED_PIXELS = 1 << 20
 """Orientations of one shape go through the decoder together up to so many pixels."""
 BATCHED_PIXELS_ON_CPU = 1 << 15

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from backend.engine import ldm
+from backend.engine import checkpoints, ldm
 from backend.engine.checkpoints import BaseModel, load_base, load_decoder, load_encoder, load_layers
-from backend.engine.device import Device
+from backend.engine.device import Device, memory_errors
 from backend.engine.prompts import encode
 from backend.engine.sharing import SharingLayers
 from backend.models.families import base_files
@@ -279,6 +279,58 @@ def test_a_layer_file_of_another_mode_is_refused(from_file, tmp_path):
         lambda: load_layers(tmp_path / "joint.safetensors", from_file.unet), ErrorCode.BAD_CHECKPOINT,
         "joint.safetensors", "3 pictures at once",
     )
+
+
+def as_type(dtype: torch.dtype, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.to(dtype) for key, value in tensors.items()}
+
+
+@pytest.mark.parametrize(("dtype", "said"), [(torch.int8, "I8"), (torch.int64, "I64"), (torch.complex64, "C64")])
+def test_values_that_are_no_floating_point_numbers_are_refused_by_their_type(dtype, said, from_file, tmp_path):
+    tiny.write_layers(tmp_path)
+    path, device = tmp_path / "numbers.safetensors", torch.device("cpu")
+    for name, load in (
+        (tiny.LAYER_FILE, lambda: load_layers(path, from_file.unet)),
+        (tiny.DECODER_FILE, lambda: load_decoder(path, device, torch.float32)),
+        (tiny.ENCODER_FILE, lambda: load_encoder(path, device, torch.float32)),
+    ):
+        save_file(as_type(dtype, load_file(tmp_path / name)), path)
+        refused(load, ErrorCode.BAD_CHECKPOINT, path.name, f"type {said}", "expected F16, BF16, F32, F64")
+
+
+def test_eight_bits_are_read_where_they_are_widened_at_once(from_file, tmp_path):
+    tiny.write_layers(tmp_path)
+    path = tmp_path / "small.safetensors"
+    save_file(as_type(torch.float8_e4m3fn, load_file(tmp_path / tiny.ENCODER_FILE)), path)
+    encoder = load_encoder(path, torch.device("cpu"), torch.float32)
+    assert all(value.dtype is torch.float32 for value in encoder.parameters())
+    save_file(as_type(torch.float8_e4m3fn, load_file(tmp_path / tiny.LAYER_FILE)), path)
+    refused(lambda: load_layers(path, from_file.unet), ErrorCode.BAD_CHECKPOINT, path.name, "type F8_E4M3")
+
+
+def test_a_tensor_that_the_layers_are_read_from_is_named_when_it_is_missing(tmp_path):
+    tiny.write_layers(tmp_path)
+    weights = load_file(tmp_path / tiny.ENCODER_FILE)
+    del weights["blocks.4.weight"]
+    save_file(weights, tmp_path / "cut.safetensors")
+    refused(
+        lambda: load_encoder(tmp_path / "cut.safetensors", torch.device("cpu"), torch.float32),
+        ErrorCode.BAD_CHECKPOINT, "cut.safetensors", "lacks 'blocks.4.weight'",
+    )
+
+
+@pytest.mark.parametrize("error", [
+    OSError("The paging file is too small for this operation to complete. (os error 1455)"),
+    OSError(12, "Cannot allocate memory"), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
+])
+def test_a_file_for_which_memory_is_short_is_not_called_wrong(error, checkpoint, monkeypatch):
+    def explode(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(checkpoints, "safe_open", explode)
+    with pytest.raises(LayerDiffusionError) as raised, memory_errors("loading"):
+        load_base(checkpoint, CPU)
+    assert raised.value.code == ErrorCode.OUT_OF_MEMORY
 
 
 def test_a_layer_file_lacking_a_tensor_is_refused(from_file, tmp_path):
