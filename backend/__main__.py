@@ -55,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=0, help="0 (the default) takes any free one")
     serve.add_argument("--parent", type=int, metavar="PID", help="stop when this process is gone or stdin closes")
     serve.add_argument("--state-file", type=Path, metavar="PATH", help="where to write the access token")
+    serve.add_argument("--token-file", type=Path, metavar="PATH", help="use the token in this file, not a new one")
+    serve.add_argument("--tls-certificate", type=Path, metavar="PEM", help="encrypt connections with this certificate")
+    serve.add_argument("--tls-key", type=Path, metavar="PEM", help="its key, if it is in another file")
+    serve.add_argument("--idle", type=float, default=15, metavar="MINUTES", help="then models are unloaded; 0: never")
 
     models = commands.add_parser("models", help="list, install, verify, remove and find model files")
     models_cli.add_options(models)
@@ -76,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> int:
     from .server import serve
 
-    serve(options.host, options.port, options.parent, options.state_file)
+    serve(
+        options.host, options.port, options.parent, options.state_file, options.token_file, options.tls_certificate,
+        options.tls_key, 60 * options.idle,
+    )
     return 0
 
 

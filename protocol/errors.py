@@ -31,6 +31,7 @@ class ErrorCode(str, Enum):
     DOWNLOAD_FAILED = "download_failed"
     WORKER_DIED = "worker_died"
     CANCELLED_BY_SHUTDOWN = "cancelled_by_shutdown"
+    CANCELLED_BY_USER = "cancelled_by_user"
     INTERNAL = "internal"
 
 
@@ -114,6 +115,10 @@ TEXTS: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.CANCELLED_BY_SHUTDOWN: (
         "The backend was stopped before the job was finished.",
         "Start the backend again and generate again.",
+    ),
+    ErrorCode.CANCELLED_BY_USER: (
+        "The installation was cancelled.",
+        "Install again whenever you like; it goes on where it was.",
     ),
     ErrorCode.INTERNAL: (
         "Something unexpected happened in the backend.",

@@ -5,13 +5,25 @@ As in `request`, every class checks itself when it is made.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from .checks import choice, integer, member, number, text
-from .errors import ErrorCode, fail
-from .limits import MAX_BATCH, MAX_LAYERS, MAX_MADE_WITH, MAX_NAME, MAX_NOTE, MAX_OBJECTS, MAX_SEED, MAX_SIDE
+from .errors import ErrorCode, LayerDiffusionError, fail
+from .limits import (
+    MAX_BATCH,
+    MAX_LAYERS,
+    MAX_MADE_WITH,
+    MAX_NAME,
+    MAX_NOTE,
+    MAX_OBJECTS,
+    MAX_PREVIEW,
+    MAX_REASON,
+    MAX_SEED,
+    MAX_SIDE,
+)
 from .request import Operation, Request, Role
 
 FAMILIES = ("sd15", "sdxl")
@@ -228,6 +240,47 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of what is being made.
+
+    Attributes:
+        role: of the layer that it will be.
+        image: index in the batch, 0 to `MAX_BATCH` - 1.
+        width, height: 1 to `MAX_PREVIEW` pixels, of the result's shape.
+        pixels: straight RGBA, 8 bits each, rows top to bottom, in base64 (RFC 4648).
+    """
+
+    role: Role
+    image: int
+    width: int
+    height: int
+    pixels: str
+
+    def __post_init__(self) -> None:
+        member("The role", self.role, Role)
+        integer("The preview's image", self.image, 0, MAX_BATCH - 1)
+        integer("The preview's width", self.width, 1, MAX_PREVIEW)
+        integer("The preview's height", self.height, 1, MAX_PREVIEW)
+        self.rgba()
+
+    @classmethod
+    def of(cls, role: Role, image: int, width: int, height: int, rgba: bytes) -> Thumbnail:
+        """Make one of straight RGBA pixels."""
+        return cls(role, image, width, height, base64.b64encode(rgba).decode("ascii"))
+
+    def rgba(self) -> bytes:
+        """Return the pixels. Raises `invalid_request` when they are not those of a picture of this size."""
+        member("The preview's pixels", self.pixels, str)
+        try:
+            pixels = base64.b64decode(self.pixels, validate=True)
+        except ValueError as error:
+            raise LayerDiffusionError(ErrorCode.INVALID_REQUEST, "A preview's pixels are not base64.") from error
+        if len(pixels) != self.width * self.height * 4:
+            fail(ErrorCode.INVALID_REQUEST, f"A preview of {self.width} x {self.height} has {len(pixels)} bytes.")
+        return pixels
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """A model that is installed and can be named in a request.
 
@@ -237,6 +290,7 @@ class ModelInfo:
         family: one of `FAMILIES`.
         native_side: side in pixels of the squares it was trained on.
         operations: what it can do.
+        lacks: why it cannot do each of the others, by the operation's value, 1 to `MAX_REASON` characters.
         note: for people, what to expect of it, 0 to `MAX_NOTE` characters.
         objects: the closed list of names it knows; empty when it takes any prompt.
     """
@@ -248,6 +302,7 @@ class ModelInfo:
     operations: tuple[Operation, ...]
     note: str
     objects: tuple[str, ...] = ()
+    lacks: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         text("The model's id", self.id, 1, MAX_NAME)
@@ -261,3 +316,6 @@ class ModelInfo:
             fail(ErrorCode.INVALID_REQUEST, f"A model lists at most {MAX_OBJECTS} objects.")
         for name in self.objects:
             text("An object's name", name, 1, MAX_NAME)
+        for operation, reason in self.lacks.items():
+            choice("The operation of a reason", operation, [member.value for member in Operation])
+            text("The reason", reason, 1, MAX_REASON)

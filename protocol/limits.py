@@ -26,6 +26,18 @@ MAX_MODELS = 256
 """Most models the server tells a client about."""
 MAX_OBJECTS = 2000
 """Most names in a model's list of objects."""
+MAX_REASON = 100
+"""Longest reason why a model cannot do an operation, in characters."""
+MAX_LORAS = 500
+"""Most LoRAs the server tells a client about."""
+MAX_FILES = 200
+"""Most files of the catalogue, and names in one installation."""
+MAX_FILE = 2**53 - 1
+"""Most bytes of a file or of several: what JSON numbers hold everywhere."""
+MAX_PREVIEW = 160
+"""Longest side of a preview, in pixels."""
+MAX_LINES = 500
+"""Most lines of a log in `diagnostics`."""
 
 MAX_QUEUE = 64
 """Most jobs the server holds for one client, waiting, running or not yet acknowledged."""

@@ -19,7 +19,8 @@ from enum import Enum
 from typing import Annotated, Any, Union
 
 from .errors import ErrorCode, LayerDiffusionError, fail
-from .job import LayerSetHeader, ModelInfo, Progress
+from .job import LayerSetHeader, ModelInfo, Progress, Thumbnail
+from .library import BundleInfo, Download, FileInfo
 from .limits import MAX_NAME, MAX_TEXT
 from .request import Request
 
@@ -91,6 +92,50 @@ class ListModels:
     """Ask which models are installed now."""
 
 
+@dataclass(frozen=True)
+class ListFiles:
+    """Ask what can be installed, and what is."""
+
+
+@dataclass(frozen=True)
+class Install:
+    """Download bundles and files of the catalogue, whatever of them is missing."""
+
+    names: tuple[Name, ...]
+
+
+@dataclass(frozen=True)
+class PauseInstall:
+    """Let the installation wait where it is."""
+
+
+@dataclass(frozen=True)
+class ResumeInstall:
+    """Let the installation go on."""
+
+
+@dataclass(frozen=True)
+class CancelInstall:
+    """End the installation; what has come is kept, and taken up by the next one."""
+
+
+@dataclass(frozen=True)
+class RemoveFiles:
+    """Delete bundles and files of the catalogue; those of other programs stay and are only not used any more."""
+
+    names: tuple[Name, ...]
+
+
+@dataclass(frozen=True)
+class Unload:
+    """Give the memory of all loaded models back; the next job loads what it needs."""
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """Ask what helps to find out why something does not work."""
+
+
 # Server to client
 
 
@@ -101,14 +146,57 @@ class Welcome:
     version: int
     server: Name
     models: tuple[ModelInfo, ...]
+    loras: tuple[Name, ...]
     jobs: tuple[JobStatus, ...]
 
 
 @dataclass(frozen=True)
 class Models:
-    """Answer to `ListModels`."""
+    """Answer to `ListModels`, and sent when an installation has changed them."""
 
     models: tuple[ModelInfo, ...]
+    loras: tuple[Name, ...]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Answer to `ListFiles` and `RemoveFiles`; `download` is the installation that goes on."""
+
+    bundles: tuple[BundleInfo, ...]
+    files: tuple[FileInfo, ...]
+    download: Download | None
+
+
+@dataclass(frozen=True)
+class Installing:
+    """The installation has come further, or waits; sent to all clients."""
+
+    download: Download
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The installation of these names ended, with everything in place or with an error; sent to all clients."""
+
+    names: tuple[Name, ...]
+    error: LayerDiffusionError | None
+
+
+@dataclass(frozen=True)
+class Unloaded:
+    """Answer to `Unload`: the memory is free."""
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Answer to `Diagnose`: versions, device and settings by name, the last errors, the end of the server's log.
+
+    Neither prompts nor secrets are in it.
+    """
+
+    report: dict[str, str]
+    errors: tuple[str, ...]
+    log: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -132,6 +220,14 @@ class Running:
 
     job: Id
     progress: Progress
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the running job makes looks about like this by now."""
+
+    job: Id
+    thumbnail: Thumbnail
 
 
 @dataclass(frozen=True)
@@ -166,8 +262,14 @@ class Refused:
     job: Id | None
 
 
-FromClient = Hello | Generate | Cancel | CancelAll | Acknowledge | ListModels
-FromServer = Welcome | Models | Queued | Started | Running | Done | Failed | Cancelled | Refused
+FromClient = (
+    Hello | Generate | Cancel | CancelAll | Acknowledge | ListModels | ListFiles | Install | PauseInstall
+    | ResumeInstall | CancelInstall | RemoveFiles | Unload | Diagnose
+)
+FromServer = (
+    Welcome | Models | Files | Installing | Installed | Unloaded | Diagnostics | Queued | Started | Running | Preview
+    | Done | Failed | Cancelled | Refused
+)
 Message = FromClient | FromServer
 
 TYPES: dict[str, type] = {
@@ -177,11 +279,25 @@ TYPES: dict[str, type] = {
     "cancel_all": CancelAll,
     "acknowledge": Acknowledge,
     "list_models": ListModels,
+    "list_files": ListFiles,
+    "install": Install,
+    "pause_install": PauseInstall,
+    "resume_install": ResumeInstall,
+    "cancel_install": CancelInstall,
+    "remove_files": RemoveFiles,
+    "unload": Unload,
+    "diagnose": Diagnose,
     "welcome": Welcome,
     "models": Models,
+    "files": Files,
+    "installing": Installing,
+    "installed": Installed,
+    "unloaded": Unloaded,
+    "diagnostics": Diagnostics,
     "queued": Queued,
     "started": Started,
     "running": Running,
+    "preview": Preview,
     "done": Done,
     "failed": Failed,
     "cancelled": Cancelled,

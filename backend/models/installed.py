@@ -12,7 +12,7 @@ from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import ModelInfo
-from protocol.limits import MAX_MODELS, MAX_NAME, MAX_NOTE
+from protocol.limits import MAX_MODELS, MAX_NAME, MAX_NOTE, MAX_REASON
 from protocol.request import Injection, Operation
 
 from . import registry
@@ -125,6 +125,11 @@ def installed() -> list[ModelInfo]:
     return models[:MAX_MODELS]
 
 
+def lora_names() -> list[str]:
+    """Names of the LoRAs on this machine, sorted."""
+    return sorted(_loras(registry.elsewhere(folder())))
+
+
 def unusable() -> dict[str, LayerDiffusionError]:
     """Model id → why it cannot be used, of everything among the base models that `installed` leaves out."""
     reasons, others = {}, registry.elsewhere(folder())
@@ -216,8 +221,9 @@ def _files(model_id: str, base: Path, others: Collection[Known], loras: Mapping[
     info = ModelInfo(
         model_id, "Built-in" if builtin else model_id, family,
         side * LATENT_CELL if isinstance(side, int) else SIDES[family],
-        tuple(operation for operation in OPERATIONS[family] if _can(family, operation, found)),
+        tuple(operation for operation in OPERATIONS[family] if not _lacks(family, operation, found)),
         BUILTIN_NOTE if builtin else _note(family, found, _suitability(base)), _objects() if builtin else (),
+        {operation.value: lack for operation in OPERATIONS[family] if (lack := _lacks(family, operation, found))},
     )
     decoder, encoder = (found.pop(part, None) for part in (DECODER, ENCODER))
     return ModelFiles(base, found, decoder, encoder, info, loras)
@@ -268,12 +274,17 @@ def _suitability_as(base: Path, _changed: int) -> str:
     return suitability(base)
 
 
-def _can(family: str, operation: Operation, found: Collection[str]) -> bool:
-    """Whether these files suffice for an operation, in one of the ways that a request can choose."""
-    ways = [stages(family, operation, injection, given) for injection in Injection for given in operation.needs]
-    return any(
-        all(mode.name in found and (DECODER in found or not mode.transparent) for mode in way) for way in ways
-    )
+def _lacks(family: str, operation: Operation, found: Collection[str]) -> str:
+    """What is missing for an operation in the first of the ways that a request can choose; "" when one can be gone."""
+    lacks = []
+    for injection in Injection:
+        for given in operation.needs:
+            way = stages(family, operation, injection, given)
+            wanted = [mode.name for mode in way] + [DECODER] * any(mode.transparent for mode in way)
+            lacks.append([entry(family, name).name for name in wanted if name not in found])
+    if not all(lacks):
+        return ""
+    return f"Not installed: {', '.join(lacks[0])}"[:MAX_REASON]
 
 
 def _note(family: str, found: Collection[str], suitability: str) -> str:

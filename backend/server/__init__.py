@@ -5,47 +5,60 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import sys
 from pathlib import Path
+from ssl import SSLContext
 
 from protocol import VERSION
 from protocol.errors import LayerDiffusionError
-from protocol.job import ModelInfo
-from protocol.request import Request
 
-from .. import models, worker
-from ..models.needs import needed
+from .. import worker
+from ..models.library import Library
 from . import app, lifetime
-from .credential import token_file
+from .credential import given_token, tls, token_file
+from .diagnostics import Recorder
 from .hub import Hub
+
+IDLE = 900.0
+"""Seconds after which an idle backend gives memory back: a pause, not a moment's thought."""
 
 
 def serve(
-    host: str = "127.0.0.1", port: int = 0, parent: int | None = None, state_file: str | os.PathLike[str] | None = None
+    host: str = "127.0.0.1", port: int = 0, parent: int | None = None, state_file: Path | None = None,
+    token: Path | None = None, certificate: Path | None = None, key: Path | None = None, idle: float = IDLE,
 ) -> None:
     """Run the server until SIGINT or SIGTERM, or until the parent is gone. Call it from the main thread.
 
-    When clients can connect, one JSON line is printed: `event` ("ready"), `host`, `port`, `token_file`, `version` (of
-    the protocol) and `pid`. If that point is not reached, it has `event` ("failed"), `code`, `message` and `hint`.
+    When clients can connect, one JSON line is printed: `event` ("ready"), `host`, `port`, `token_file`, `tls`,
+    `version` (of the protocol) and `pid`. If that point is not reached, it has `event` ("failed"), `code`, `message`
+    and `hint`.
 
     Args:
         host: name or address to listen on.
         port: 0 for any free one.
         parent: process id; the server stops when that process is gone, or standard input, if it is a pipe, closes.
         state_file: where to write the token; by default a file of its own in the user's runtime folder.
+        token: file with a token to use instead of a new one; it stays.
+        certificate, key: files in PEM form with which connections are encrypted (TLS); the key may be in the
+            certificate's file.
+        idle: seconds without a job after which the memory of models is given back; 0 for never.
 
-    Raises `LayerDiffusionError`: `disk_full` when the token cannot be written, `invalid_request` when host and port
-    cannot be used.
+    Raises `LayerDiffusionError`: `disk_full` when the token cannot be written, `invalid_request` when host and port,
+    token or certificate cannot be used.
     """
     try:
-        asyncio.run(_serve(host, port, parent, None if state_file is None else Path(state_file)))
+        asyncio.run(_serve(host, port, parent, state_file, token, tls(certificate, key), idle))
     except LayerDiffusionError as error:
         _print({"event": "failed", **error.to_dict()})
         raise
 
 
-async def _serve(host: str, port: int, parent: int | None, state_file: Path | None) -> None:
+async def _serve(
+    host: str, port: int, parent: int | None, state_file: Path | None, token: Path | None, context: SSLContext | None,
+    idle: float,
+) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -55,15 +68,18 @@ async def _serve(host: str, port: int, parent: int | None, state_file: Path | No
             loop.call_soon_threadsafe(stop.set)
 
     lifetime.on_signals(request_stop)
-    hub = Hub(worker.main, models.installed, _find)
-    with token_file(state_file) as (token, path):
-        async with app.listening(hub, host, port, token) as port:
+    recorder = Recorder()
+    logging.getLogger("backend").addHandler(recorder)
+    hub = Hub(worker.main, Library(), recorder, idle)
+    with given_token(token) if token else token_file(state_file) as (secret, path):
+        async with app.listening(hub, host, port, secret, context) as port:
             _print(
                 {
                     "event": "ready",
                     "host": host,
                     "port": port,
                     "token_file": str(path),
+                    "tls": context is not None,
                     "version": VERSION,
                     "pid": os.getpid(),
                 }
@@ -74,13 +90,6 @@ async def _serve(host: str, port: int, parent: int | None, state_file: Path | No
                 watch.add_done_callback(lambda _: stop.set())
             await stop.wait()
             await hub.stop()
-
-
-def _find(request: Request) -> ModelInfo:
-    """The model of a request that it has all files for."""
-    files = models.resolve(request.model)
-    needed(request, files)
-    return files.info
 
 
 def _print(event: dict[str, object]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from ssl import SSLContext
 
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
@@ -31,8 +32,13 @@ POLICY_VIOLATION = 1008
 
 
 @contextlib.asynccontextmanager
-async def listening(hub: Hub, host: str, port: int, token: str) -> AsyncIterator[int]:
-    """Accept clients while the context lasts; yield the port. Raises `invalid_request` when it cannot be had."""
+async def listening(
+    hub: Hub, host: str, port: int, token: str, context: SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Accept clients while the context lasts; yield the port. Raises `invalid_request` when it cannot be had.
+
+    With a TLS `context` only encrypted connections are accepted.
+    """
     listener = _bind(host, port)
     port = listener.getsockname()[1]
     hosts = access.allowed_hosts(host, port)
@@ -54,6 +60,7 @@ async def listening(hub: Hub, host: str, port: int, token: str) -> AsyncIterator
     async with serve_websocket(
         converse,
         sock=listener,
+        ssl=context,
         process_request=check,
         origins=[None],
         compression=None,

@@ -1,17 +1,22 @@
-"""The access token and the file through which its owner, and nobody else, learns it."""
+"""The access token and the file through which its owner, and nobody else, learns it; the certificate of TLS."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from ssl import SSLContext
 
-from protocol.errors import ErrorCode, LayerDiffusionError
+from protocol.errors import ErrorCode, LayerDiffusionError, fail
 
 FOLDER = "layer-diffusion"
+SHORTEST = 32
+"""Characters of a token that a person gives."""
+GIVE_ONE = "Make one with `python -c 'import secrets; print(secrets.token_hex(32))'`, readable by you alone."
 
 
 def default_folder() -> Path:
@@ -49,6 +54,42 @@ def token_file(path: Path | None = None) -> Iterator[tuple[str, Path]]:
         with contextlib.suppress(OSError):
             if path.read_text("ascii") == token:
                 path.unlink()
+
+
+@contextlib.contextmanager
+def given_token(path: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the token in a file, and the file's path. The file stays. Raises `invalid_request` when it holds none."""
+    path = path.absolute()
+    try:
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise LayerDiffusionError(
+            ErrorCode.INVALID_REQUEST, f"The token file {path} could not be read: {reason}.", GIVE_ONE
+        ) from error
+    if len(token) < SHORTEST or not token.isprintable() or " " in token:
+        fail(
+            ErrorCode.INVALID_REQUEST,
+            f"The token file {path} does not hold one word of {SHORTEST} characters or more.", GIVE_ONE,
+        )
+    yield token, path
+
+
+def tls(certificate: Path | None, key: Path | None) -> SSLContext | None:
+    """Return what encrypts connections, None without a certificate. Raises `invalid_request`."""
+    if certificate is None:
+        if key is not None:
+            fail(ErrorCode.INVALID_REQUEST, "A key without a certificate is of no use.", "Give --tls-certificate too.")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise LayerDiffusionError(
+            ErrorCode.INVALID_REQUEST, f"The certificate {certificate} cannot be used: {error}.",
+            "Give files in PEM form: --tls-certificate with the chain, --tls-key with its key.",
+        ) from error
+    return context
 
 
 def _write(path: Path, token: str, own_folder: bool) -> None:

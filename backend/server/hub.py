@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.job import LayerSet, ModelInfo
-from protocol.limits import MAX_MODELS
+from protocol.job import LayerSet
+from protocol.limits import MAX_LORAS, MAX_MODELS
 from protocol.messages import (
     Acknowledge,
     Cancel,
     CancelAll,
+    CancelInstall,
     Cancelled,
+    Diagnose,
+    Diagnostics,
     Failed,
     FromServer,
     Generate,
     Hello,
+    Install,
+    ListFiles,
     ListModels,
     Message,
     Models,
+    PauseInstall,
+    Preview,
     Queued,
     Refused,
+    RemoveFiles,
+    ResumeInstall,
     Running,
     Started,
     State,
+    Unload,
+    Unloaded,
     Welcome,
 )
 from protocol.request import Request
 
+from ..models.library import Library
+from .diagnostics import Recorder
 from .incoming import Incoming, Pictures
+from .installing import Installer
 from .jobs import Job, Jobs
 from .outbox import Outbox
 from .supervisor import Outcome, Supervisor, Target
@@ -41,8 +56,6 @@ SERVER = "layer-diffusion backend"
 REPLACED = 4001
 """Close code of a connection whose place was taken by a newer one of the same client."""
 
-ListInstalled = Callable[[], Sequence[ModelInfo]]
-FindInstalled = Callable[[Request], ModelInfo]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -54,23 +67,24 @@ class Hub:
 
     Args:
         target: main function of the worker process.
-        list_installed: returns the installed models; called in a thread, as it reads files.
-        find_installed: returns the model of a request, or raises `LayerDiffusionError` saying why it cannot be used
-            for it; called in a thread.
+        library: the models of this machine.
+        recorder: keeps what `diagnose` asks for.
+        idle: seconds without a job after which the memory of models is given back; 0 for never.
     """
 
-    def __init__(self, target: Target, list_installed: ListInstalled, find_installed: FindInstalled) -> None:
+    def __init__(self, target: Target, library: Library, recorder: Recorder, idle: float = 0.0) -> None:
         self.jobs = Jobs()
         self.supervisor = Supervisor(target, self._progress, self._outcome)
-        self._list_installed = list_installed
-        self._find_installed = find_installed
+        self._library, self._recorder, self._idle = library, recorder, idle
+        self._installer = Installer(library, self._send_all, self._models_changed)
+        self._idling: asyncio.TimerHandle | None = None
         self._clients: dict[str, Outbox] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def join(self, hello: Hello, outbox: Outbox) -> None:
         """Welcome a client whose version fits and send it every final state it has not acknowledged."""
-        models: tuple[ModelInfo, ...] = ()
+        models = Models((), ())
         problem = None
         try:
             models = await self._models()
@@ -82,7 +96,7 @@ class Hub:
         for job in [job for job in held if job.awaited]:
             self.jobs.drop(job)
             held.remove(job)
-        outbox.send(Welcome(VERSION, SERVER, models, tuple(job.status for job in held)))
+        outbox.send(Welcome(VERSION, SERVER, models.models, models.loras, tuple(job.status for job in held)))
         if problem is not None:
             outbox.send(Refused(problem, None))
         for job in held:
@@ -120,7 +134,22 @@ class Hub:
             case Acknowledge(job_id):
                 self.jobs.forget(client, job_id)
             case ListModels():
-                self._send(client, Models(await self._models()))
+                self._send(client, await self._models())
+            case ListFiles():
+                self._send(client, await self._installer.files())
+            case Install(names):
+                self._installer.install(names)
+            case PauseInstall() | ResumeInstall():
+                self._installer.pause(isinstance(message, PauseInstall))
+            case CancelInstall():
+                self._installer.cancel()
+            case RemoveFiles(names):
+                self._send(client, await self._installer.remove(names))
+            case Unload():
+                await self._unload()
+                self._send(client, Unloaded())
+            case Diagnose():
+                self._send(client, await asyncio.to_thread(self._diagnose))
             case _:
                 fail(ErrorCode.BAD_MESSAGE, f"A client may not send {type(message).__name__} here.")
 
@@ -140,6 +169,7 @@ class Hub:
         self._stopping = True
         for job in self.jobs.unfinished():
             self._finish(job, LayerDiffusionError(ErrorCode.CANCELLED_BY_SHUTDOWN))
+        await self._installer.stop()
         rooms = [asyncio.ensure_future(outbox.room(0)) for outbox in self._clients.values()]
         if rooms:
             await asyncio.wait(rooms, timeout=1)
@@ -160,7 +190,7 @@ class Hub:
     async def _admit(self, client: str, job_id: str, request: Request) -> Job:
         """Return the job of this id and request, a new one if need be. Raises when there can be none."""
         if self.jobs.existing(client, job_id, request) is None:
-            model = await _ask(self._find_installed, request)
+            model = await _ask(self._library.find, request)
             if request.operation not in model.operations:
                 fail(ErrorCode.UNSUPPORTED_OPERATION, f"{model.name} cannot do {request.operation.value!r}.")
         # While the model was looked for, another connection of this client may have sent the same, or the end begun.
@@ -203,14 +233,36 @@ class Hub:
         if not self._stopping and not self.supervisor.busy and (job := self.jobs.take()) is not None:
             self.supervisor.run(job.id, job.request, job.pictures)
             self._send_state(job)
+        self._rest()
         for job in self.jobs.renumber():
             self._send_state(job)
 
-    def _progress(self, running: Running) -> None:
+    async def _unload(self) -> None:
+        if self.supervisor.busy:
+            fail(ErrorCode.INVALID_REQUEST, "A picture is being made.", "Wait until it is done, or cancel it.")
+        await self.supervisor.unload()
+
+    def _diagnose(self) -> Diagnostics:
+        models = ", ".join(f"{model.id} ({model.family})" for model in self._library.models())
+        worker = "running" if self.supervisor.pid else "not loaded"
+        return self._recorder.diagnostics(models=models, worker=worker, jobs=len(self.jobs.unfinished()))
+
+    def _rest(self) -> None:
+        """Count anew how long there has been nothing to do."""
+        if self._idling is not None:
+            self._idling.cancel()
+            self._idling = None
+        if self._idle and not self._stopping and not self.supervisor.busy:
+            loop = asyncio.get_running_loop()
+            self._idling = loop.call_later(self._idle, lambda: asyncio.ensure_future(self.supervisor.unload()))
+
+    def _progress(self, running: Running | Preview) -> None:
         job = self.jobs.running
         if job is None or job.state is not State.RUNNING:
             return
-        if job.progress is None or running.progress.fraction >= job.progress.fraction:
+        if isinstance(running, Preview):
+            self._send(job.client, running)
+        elif job.progress is None or running.progress.fraction >= job.progress.fraction:
             job.progress = running.progress
             self._send(job.client, running)
 
@@ -223,6 +275,8 @@ class Hub:
         self._advance()
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
+        if isinstance(outcome, LayerDiffusionError):
+            self._recorder.failed(outcome)
         self.jobs.finish(job, outcome)
         self._send_state(job)
 
@@ -249,8 +303,17 @@ class Hub:
         if (outbox := self._clients.get(client)) is not None:
             outbox.send(message)
 
-    async def _models(self) -> tuple[ModelInfo, ...]:
-        return tuple(await _ask(self._list_installed))[:MAX_MODELS]
+    def _send_all(self, message: FromServer) -> None:
+        for client in self._clients:
+            self._send(client, message)
+
+    async def _models(self) -> Models:
+        models, loras = await _ask(self._library.models), await _ask(self._library.loras)
+        return Models(tuple(models)[:MAX_MODELS], tuple(loras)[:MAX_LORAS])
+
+    async def _models_changed(self) -> None:
+        with contextlib.suppress(LayerDiffusionError):
+            self._send_all(await self._models())
 
 
 async def _ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class Jobs:
     def __init__(self) -> None:
         self._jobs: dict[tuple[str, str], Job] = {}
         self._queue: deque[Job] = deque()
+        self._turns: dict[str, int] = {}
+        self._count = itertools.count()
         self.running: Job | None = None
 
     def of(self, client: str) -> list[Job]:
@@ -146,16 +149,28 @@ class Jobs:
         """Make the first waiting job the running one and return it; None when nothing waits."""
         if not self._queue:
             return None
-        job = self.running = self._queue.popleft()
+        job = self.running = self._order()[0]
+        self._queue.remove(job)
+        self._turns[job.client] = next(self._count)
         job.state = State.RUNNING
         job.position = 0
         return job
+
+    def _order(self) -> list[Job]:
+        """The waiting jobs as they will run: clients take turns, each with its jobs in the order of arrival."""
+        lines: dict[str, deque[Job]] = {}
+        for job in self._queue:
+            lines.setdefault(job.client, deque()).append(job)
+        # Of clients that never had a turn, the one that has waited longest begins: `sorted` keeps their order.
+        clients = sorted(lines, key=lambda client: self._turns.get(client, -1))
+        rounds = itertools.zip_longest(*(lines[client] for client in clients))
+        return [job for one in rounds for job in one if job is not None]
 
     def renumber(self) -> list[Job]:
         """Bring the positions of the waiting jobs up to date and return those whose position changed."""
         ahead = int(self.running is not None and self.running.state is State.RUNNING)
         changed = []
-        for position, job in enumerate(self._queue, ahead):
+        for position, job in enumerate(self._order(), ahead):
             if job.position != position:
                 job.position = position
                 changed.append(job)

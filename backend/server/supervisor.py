@@ -1,8 +1,8 @@
 """Owns the worker process: starts it, talks to it over a pipe, notices its end.
 
-The pipe carries the messages of the protocol as UTF-8: `generate` and `cancel` to the worker, `running`, `done`,
-`failed` and `cancelled` back. `generate` is followed by the pixels of each of the request's inputs, `done` by those of
-each layer, as they are, one message each.
+The pipe carries the messages of the protocol as UTF-8: `generate` and `cancel` to the worker, `running`, `preview`,
+`done`, `failed` and `cancelled` back. `generate` is followed by the pixels of each of the request's inputs, `done` by
+those of each layer, as they are, one message each.
 Everything that can block, starting a process included, happens in threads.
 """
 
@@ -20,13 +20,14 @@ from multiprocessing.process import BaseProcess
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import LayerSet
-from protocol.messages import Cancel, Cancelled, Done, Failed, Generate, Running, build, parse
+from protocol.messages import Cancel, Cancelled, Done, Failed, Generate, Preview, Running, build, parse
 from protocol.request import Request
 
 Target = Callable[[Connection], None]
 """Main function of a worker process; it must be importable by name, since the process starts afresh."""
 Outcome = LayerSet | LayerDiffusionError | None
 """How a job ended: its result, its error, or None when it was cancelled."""
+FromWorker = Running | Preview | Done | Failed | Cancelled
 
 PATIENCE = 30.0
 """Seconds after which a worker that does not stop a cancelled job is killed, so that the next one need not wait."""
@@ -37,13 +38,14 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """At most one worker process with at most one job. Used from the event loop only.
 
-    `on_progress(running)` and `on_outcome(job, outcome)` are called in the event loop; every `run` is followed by
-    exactly one `on_outcome`, with `worker_died` when the process ended without saying more. A process that was there
-    before the job and ends without a word about it may have been dead already: a new one gets the job once more.
+    `on_progress(running or preview)` and `on_outcome(job, outcome)` are called in the event loop; every `run` is
+    followed by exactly one `on_outcome`, with `worker_died` when the process ended without saying more. A process that
+    was there before the job and ends without a word about it may have been dead already: a new one gets the job again.
     """
 
     def __init__(
-        self, target: Target, on_progress: Callable[[Running], None], on_outcome: Callable[[str, Outcome], None]
+        self, target: Target, on_progress: Callable[[Running | Preview], None],
+        on_outcome: Callable[[str, Outcome], None],
     ) -> None:
         self._target = target
         self._on_progress = on_progress
@@ -83,6 +85,11 @@ class Supervisor:
             self._process.send(Cancel(job))
             self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._process.kill)
 
+    async def unload(self) -> None:
+        """End the worker process with all that it has loaded, unless it is busy; the next job starts another."""
+        if self._process is not None and not self.busy:
+            await self._process.stop()
+
     async def stop(self) -> None:
         """End the worker process and wait for its end."""
         self._again = None
@@ -94,11 +101,11 @@ class Supervisor:
         assert self._process is not None
         self._process.send(message, pictures)
 
-    def _received(self, message: Running | Done | Failed | Cancelled, layer_set: LayerSet | None) -> None:
+    def _received(self, message: FromWorker, layer_set: LayerSet | None) -> None:
         if message.job != self._job:
             return
         self._again = None
-        if isinstance(message, Running):
+        if isinstance(message, Running | Preview):
             self._on_progress(message)
         else:
             self._finish(message.error if isinstance(message, Failed) else layer_set)
@@ -128,7 +135,7 @@ class _Process:
     def __init__(
         self,
         target: Target,
-        on_message: Callable[[Running | Done | Failed | Cancelled, LayerSet | None], None],
+        on_message: Callable[[FromWorker, LayerSet | None], None],
         on_end: Callable[[str], None],
     ) -> None:
         # Spawn, not fork: a fork of a process with threads may hang, and the worker must not hold the server's sockets.
@@ -201,7 +208,7 @@ class _Process:
                 if isinstance(message, Done):
                     images = [pipe.recv_bytes() for _ in range(message.images)]
                     layer_set = message.layer_set.with_pixels(images)
-                if not isinstance(message, Running | Done | Failed | Cancelled):
+                if not isinstance(message, FromWorker):
                     fail(ErrorCode.BAD_MESSAGE)
                 self._call(self._on_message, message, layer_set)
         except (EOFError, OSError):

@@ -15,26 +15,41 @@ import protocol
 from protocol import limits
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.images import HEADER
-from protocol.job import Box, LayerHeader, LayerSetHeader, ModelInfo, Phase, Progress, Verdict
+from protocol.job import Box, LayerHeader, LayerSetHeader, ModelInfo, Phase, Progress, Thumbnail, Verdict
+from protocol.library import BundleInfo, Download, FileInfo, FileState
 from protocol.messages import (
     TYPES,
     Acknowledge,
     Cancel,
     CancelAll,
+    CancelInstall,
     Cancelled,
+    Diagnose,
+    Diagnostics,
     Done,
     Failed,
+    Files,
     Generate,
     Hello,
+    Install,
+    Installed,
+    Installing,
     JobStatus,
+    ListFiles,
     ListModels,
     Message,
     Models,
+    PauseInstall,
+    Preview,
     Queued,
     Refused,
+    RemoveFiles,
+    ResumeInstall,
     Running,
     Started,
     State,
+    Unload,
+    Unloaded,
     Welcome,
     build,
     parse,
@@ -52,7 +67,10 @@ VERDICT = Verdict(0.5, 0.25, 0.25, 0.01, 0.125, "Choose another seed.")
 LAYER = LayerHeader(Role.FOREGROUND, "apple", Box(-1, 2, 30, 40), 0.5, "normal", True, 7, 1, VERDICT)
 OPAQUE = replace(LAYER, role=Role.BACKGROUND, image=0, verdict=None)
 RESULT = LayerSetHeader(REQUEST, (OPAQUE, LAYER), {"torch": "2.13.0"})
-MODEL = ModelInfo("builtin", "Built-in", "sd15", 128, (Operation.OBJECT,), "small", ("apple", "pear"))
+MODEL = ModelInfo("builtin", "Built-in", "sd15", 128, (Operation.OBJECT,), "small", ("apple", "pear"), {"scene": "No."})
+BUNDLE = BundleInfo("sdxl-layers", "All operations", ("one.safetensors",))
+FILE = FileInfo("one.safetensors", "Objects", "MIT", "sdxl", 2**40, 5, FileState.PARTIAL)
+DOWNLOAD = Download(("sdxl-layers", "two.safetensors"), 5, 2**40, 1.5e6, True)
 ERROR = LayerDiffusionError(ErrorCode.OUT_OF_MEMORY, "No memory.")
 
 EXAMPLES: list[Message] = [
@@ -63,11 +81,27 @@ EXAMPLES: list[Message] = [
     CancelAll(),
     Acknowledge(JOB),
     ListModels(),
-    Welcome(2, "backend 0.1", (MODEL,), (JobStatus(JOB, State.QUEUED, 3),)),
-    Models(()),
+    ListFiles(),
+    Install(("sdxl-layers",)),
+    PauseInstall(),
+    ResumeInstall(),
+    CancelInstall(),
+    RemoveFiles(("one.safetensors", "two.safetensors")),
+    Unload(),
+    Diagnose(),
+    Welcome(3, "backend 0.1", (MODEL,), ("detail",), (JobStatus(JOB, State.QUEUED, 3),)),
+    Models((), ()),
+    Files((BUNDLE,), (FILE,), DOWNLOAD),
+    Files((), (), None),
+    Installing(DOWNLOAD),
+    Installed(("sdxl-layers",), None),
+    Installed(("sdxl-layers",), ERROR),
+    Unloaded(),
+    Diagnostics({"torch": "2.13.0"}, ("out_of_memory: No memory.",), ("a line",)),
     Queued(JOB, 0),
     Started(JOB),
     Running(JOB, Progress(Phase.DENOISING, 3, 20, 0.25)),
+    Preview(JOB, Thumbnail.of(Role.FOREGROUND, 1, 2, 1, bytes(range(8)))),
     Done(JOB, RESULT, 2),
     Failed(JOB, ERROR),
     Cancelled(JOB),
@@ -87,15 +121,19 @@ def test_every_message_has_a_type_and_an_example() -> None:
 
 def test_the_readme_describes_every_object_and_choice() -> None:
     readme = (Path(protocol.__file__).parent / "README.md").read_text(encoding="utf-8")
-    objects = dict(re.findall(r"^\*\*(\w+)\*\*(.*?)^$", readme, re.MULTILINE | re.DOTALL))
-    described = {"layer": LayerHeader, "verdict": Verdict, "box": Box, "progress": Progress, "input": Input}
+    objects = dict(re.findall(r"^\*\*([\w ]+)\*\*(.*?)^$", readme, re.MULTILINE | re.DOTALL))
+    described = {
+        "layer": LayerHeader, "verdict": Verdict, "box": Box, "progress": Progress, "input": Input,
+        "model info": ModelInfo, "thumbnail": Thumbnail, "file info": FileInfo, "bundle info": BundleInfo,
+        "download": Download,
+    }  # fmt: skip
     for name, kind in described.items():
         for field in fields(kind):
             assert f"`{field.name}`" in objects[name], (name, field.name)
     request = readme[readme.index("**request**") : readme.index("**input**")]
     for field in fields(Request):
         assert f"`{field.name}`" in request, field.name
-    for choices in (Operation, Sampler, Injection, Resize, Decoding, Source, Role, Phase):
+    for choices in (Operation, Sampler, Injection, Resize, Decoding, Source, Role, Phase, FileState):
         for choice in choices:
             assert f"`{choice.value}`" in readme, choice
 
@@ -139,7 +177,11 @@ def test_the_readme_describes_every_message_and_code_and_field() -> None:
         ("names", f"{limits.MAX_NAME} characters"),
         ("text message", f"{limits.MAX_TEXT // 2**10} KiB"),
         ("binary message", f"{limits.CHUNK // 2**20} MiB + {HEADER.size} bytes"),
-        ("models, objects of a model", f"{limits.MAX_MODELS}, {limits.MAX_OBJECTS}"),
+        ("models, objects of a model, LoRAs", f"{limits.MAX_MODELS}, {limits.MAX_OBJECTS}, {limits.MAX_LORAS}"),
+        ("reason", f"{limits.MAX_REASON} characters"),
+        ("preview", f"{limits.MAX_PREVIEW} pixels"),
+        ("files, bytes of them", f"{limits.MAX_FILES}, 2^{limits.MAX_FILE.bit_length()} − 1"),
+        ("lines of a log, of errors", f"{limits.MAX_LINES}"),
     ],
 )
 def test_the_readme_gives_every_limit_as_it_is(limit: str, value: str) -> None:
@@ -213,7 +255,7 @@ def test_an_unknown_or_missing_field_anywhere(message: Message) -> None:
         inner = value
         for key in path:
             inner = inner[key]
-        if isinstance(inner, dict) and path[-1:] != ("made_with",):
+        if isinstance(inner, dict) and path[-1:] not in (("made_with",), ("lacks",), ("report",)):
             inner["surprise"] = 1
             assert "surprise" in _refused(json.dumps(value)).message or path[-1:] == ("error",)
             for key in inner.keys() - {"surprise"}:

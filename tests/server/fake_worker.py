@@ -9,8 +9,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.job import Box, Layer, LayerSet, Phase, Progress
-from protocol.messages import Cancel, Cancelled, Done, Failed, Generate, Running, build, parse
+from protocol.job import Box, Layer, LayerSet, Phase, Progress, Thumbnail
+from protocol.messages import Cancel, Cancelled, Done, Failed, Generate, Preview, Running, build, parse
 from protocol.request import Request, Role
 
 
@@ -78,6 +78,9 @@ def _answer(connection: Connection, job: str, request: Request, pictures: Sequen
             Path(rest).read_bytes()
         _progress(connection, job, 0.125)
         _progress(connection, job, 0.5)
+        if word == "show":
+            thumbnail = Thumbnail.of(Role.FOREGROUND, 0, 2, 1, bytes(range(8)))
+            connection.send_bytes(build(Preview(job, thumbnail)).encode())
         result = echo(request, pictures) if word == "echo" else layer_set(request)
         _send(connection, Done(job, result.header, len(result.layers)))
         for layer in result.layers:

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 from websockets.sync.client import ClientConnection, connect
 
+from backend.models.library import Library
 from backend.server import app
+from backend.server.diagnostics import Recorder
 from backend.server.hub import Hub
 from backend.server.supervisor import Target
 from protocol import VERSION
@@ -66,11 +68,30 @@ def frames_of(job: str, what: Request, shade: int = 0) -> list[bytes]:
     ]
 
 
+class Models(Library):
+    """A library with these models; everything else is that of this machine."""
+
+    def __init__(self, models: Sequence[ModelInfo]) -> None:
+        self.known = list(models)
+
+    def models(self) -> Sequence[ModelInfo]:
+        return tuple(self.known)
+
+    def find(self, request: Request) -> ModelInfo:
+        for model in self.known:
+            if model.id == request.model:
+                return model
+        fail(ErrorCode.UNKNOWN_MODEL, f"There is no model {request.model!r}.")
+
+
 class Backend:
     """The product's hub and socket, with the fake worker, in a thread with its own event loop."""
 
-    def __init__(self, target: Target = fake_worker.main, models: Sequence[ModelInfo] = (MODEL,)) -> None:
-        self.models = list(models)
+    def __init__(
+        self, target: Target = fake_worker.main, models: Sequence[ModelInfo] = (MODEL,), idle: float = 0.0
+    ) -> None:
+        self.library = Models(models)
+        self._idle = idle
         self._target = target
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="backend")
@@ -112,16 +133,10 @@ class Backend:
         """Connect and greet."""
         return Client(self.connect(), client_id or new_id())
 
-    def _find(self, request: Request) -> ModelInfo:
-        for model in self.models:
-            if model.id == request.model:
-                return model
-        fail(ErrorCode.UNKNOWN_MODEL, f"There is no model {request.model!r}.")
-
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._hub = Hub(self._target, lambda: tuple(self.models), self._find)
+        self._hub = Hub(self._target, self.library, Recorder(), self._idle)
         async with app.listening(self._hub, "127.0.0.1", 0, TOKEN) as self.port:
             self._ready.set()
             await self._stop.wait()

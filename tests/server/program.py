@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 from websockets.sync.client import connect
@@ -49,16 +50,17 @@ class Process:
         return self.process.wait(TIMEOUT), output, errors
 
 
-def client_of(ready: dict[str, Any]) -> Client:
-    """Connect to the server that printed this ready line, and greet."""
-    token = Path(ready["token_file"]).read_text()
+def client_of(ready: dict[str, Any], context: SSLContext | None = None) -> Client:
+    """Connect to the server that printed this ready line, with TLS if there is a context, and greet."""
+    token = Path(ready["token_file"]).read_text().strip()
     return Client(
         connect(
-            f"ws://{ready['host']}:{ready['port']}/",
+            f"{'wss' if context else 'ws'}://{ready['host']}:{ready['port']}/",
             additional_headers={"Authorization": f"Bearer {token}"},
             compression=None,
             max_size=MAX_FRAME,
             proxy=None,
+            ssl=context,
         ),
         new_id(),
     )

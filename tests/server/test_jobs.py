@@ -82,3 +82,19 @@ def test_the_number_of_jobs_of_all_clients_is_bounded() -> None:
     _submit(jobs, "here", 2, request(), present=("here",))
     assert len(jobs.of("absent 0")) == MAX_QUEUE - 2
     assert len(jobs.of("here")) == 2
+
+
+def test_clients_take_turns_each_with_its_jobs_in_their_order() -> None:
+    jobs = Jobs()
+    small = request()
+    many = _submit(jobs, "many", 3, small)
+    few, one = _submit(jobs, "few", 2, small), _submit(jobs, "one", 1, small)
+    wanted = [many[0], few[0], one[0], many[1], few[1], many[2]]
+    assert sorted((*many, *few, *one), key=lambda job: jobs.find(job.split()[0], job).position) == wanted
+    ran = []
+    while (job := jobs.take()) is not None:
+        ran.append(job.id)
+        if len(ran) == 4:
+            # Whoever had a turn the longest ago comes first, and a newcomer before all.
+            wanted[4:] = [*_submit(jobs, "new", 1, small), few[1], *_submit(jobs, "one", 1, small), many[2]]
+    assert ran == wanted

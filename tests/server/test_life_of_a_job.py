@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing.connection
 import os
 import threading
 from dataclasses import replace
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from backend.models.library import Library
+from backend.server.diagnostics import Recorder
 from backend.server.hub import Hub
 from backend.server.incoming import Incoming
 from protocol import VERSION
@@ -20,16 +23,22 @@ from protocol.messages import (
     Cancel,
     CancelAll,
     Cancelled,
+    Diagnose,
+    Diagnostics,
     Done,
     Failed,
     Generate,
     ListModels,
     Models,
+    Preview,
     Queued,
     Refused,
     Running,
     Started,
     State,
+    Unload,
+    Unloaded,
+    build,
 )
 from protocol.request import Operation, Request
 
@@ -193,19 +202,19 @@ def test_generate_again_is_answered_with_the_present_state(backend: Backend) -> 
 def test_models_are_listed_as_they_are_now(own_backend: Backend) -> None:
     with own_backend.client() as client:
         new = replace(MODEL, id="new")
-        own_backend.models.append(new)
+        own_backend.library.known.append(new)
         client.send(ListModels())
         assert client.expect(Models).models == (MODEL, new)
 
 
 def test_a_model_installed_after_the_greeting_can_be_used(own_backend: Backend) -> None:
     with own_backend.client() as client:
-        own_backend.models.append(replace(MODEL, id="new"))
+        own_backend.library.known.append(replace(MODEL, id="new"))
         assert client.result(client.generate(model="new")).request.model == "new"
 
 
 def test_an_operation_the_model_cannot_do_is_refused(own_backend: Backend) -> None:
-    own_backend.models.append(ModelInfo("poor", "Poor", "sd15", 128, (), ""))
+    own_backend.library.known.append(ModelInfo("poor", "Poor", "sd15", 128, (), ""))
     with own_backend.client() as client:
         job = client.generate(model="poor")
         refused = client.expect(Refused)
@@ -215,12 +224,12 @@ def test_an_operation_the_model_cannot_do_is_refused(own_backend: Backend) -> No
 
 def test_a_listing_that_fails_is_told_and_the_connection_stays(own_backend: Backend) -> None:
     with own_backend.client() as client:
-        own_backend.models = None  # type: ignore[assignment]  # makes the listing raise
+        own_backend.library.known = None  # type: ignore[assignment]  # makes the listing raise
         client.send(ListModels())
         assert client.expect(Refused).error.code is ErrorCode.INTERNAL
         job = client.generate()
         assert client.expect(Refused).job == job
-        own_backend.models = [MODEL]
+        own_backend.library.known = [MODEL]
         client.send(ListModels())
         assert client.expect(Models).models == (MODEL,)
 
@@ -229,11 +238,12 @@ def test_a_job_that_comes_while_the_server_stops_is_refused() -> None:
     async def scenario() -> None:
         stopped = threading.Event()
 
-        def find(_: Request) -> ModelInfo:
-            assert stopped.wait(TIMEOUT)
-            return MODEL
+        class Slow(Library):
+            def find(self, request: Request) -> ModelInfo:
+                assert stopped.wait(TIMEOUT)
+                return MODEL
 
-        hub = Hub(fake_worker.main, lambda: [MODEL], find)
+        hub = Hub(fake_worker.main, Slow(), Recorder())
         generating = asyncio.create_task(hub.obey(new_id(), Generate(new_id(), request()), Incoming()))
         await asyncio.sleep(0)
         await hub.stop()
@@ -254,3 +264,51 @@ def test_stopping_fails_unfinished_jobs_with_a_reason(own_backend: Backend) -> N
         failed = [client.until(Failed) for _ in jobs]
         assert {message.job for message in failed} == set(jobs)
         assert {message.error.code for message in failed} == {ErrorCode.CANCELLED_BY_SHUTDOWN}
+
+
+def test_previews_come_between_the_reports(backend: Backend) -> None:
+    with backend.client() as client:
+        job = client.generate("show")
+        thumbnail = client.until(Preview, job).thumbnail
+        assert (thumbnail.width, thumbnail.height, thumbnail.rgba()) == (2, 1, bytes(range(8)))
+        client.result(job)
+
+
+def worker_of(client: Client) -> int:
+    return int(client.result(client.generate()).made_with["worker"])
+
+
+def test_unloading_ends_the_worker_and_the_next_job_starts_another(own_backend: Backend) -> None:
+    with own_backend.client() as client:
+        before = worker_of(client)
+        client.send(Unload())
+        client.expect(Unloaded)
+        assert own_backend.worker_pid is None
+        client.send(Unload())
+        client.expect(Unloaded)
+        assert worker_of(client) != before
+        job = client.generate("wait")
+        client.until(Started, job)
+        client.send(Unload())
+        assert client.until(Refused).error.code is ErrorCode.INVALID_REQUEST
+        client.send(Cancel(job))
+        client.until(Cancelled, job)
+
+
+def test_an_idle_backend_unloads_by_itself() -> None:
+    with Backend(idle=0.05) as backend, backend.client() as client:
+        worker = worker_of(client)
+        assert multiprocessing.connection.wait([os.pidfd_open(worker)], TIMEOUT)
+        assert worker_of(client) != worker
+
+
+def test_diagnostics_tell_versions_and_errors_but_no_prompts(own_backend: Backend) -> None:
+    with own_backend.client() as client:
+        client.until(Failed, client.generate("fail because of my secret castle"))
+        client.generate("my secret castle", model="castle of mine")
+        client.until(Refused)
+        client.send(Diagnose())
+        told = client.until(Diagnostics)
+        assert told.report["torch"] and told.report["protocol"] == str(VERSION) and "fake" in told.report["models"]
+        assert told.errors[-1].startswith("out_of_memory: ")
+        assert "castle" not in build(told)

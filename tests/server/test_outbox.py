@@ -33,7 +33,7 @@ def test_there_is_no_room_before_what_waits_is_sent(what: str) -> None:
         result = fake_worker.layer_set(request())
         for _ in range(3):
             if what == "text":
-                outbox.send(Models(()))
+                outbox.send(Models((), ()))
             else:
                 outbox.send_result(new_id(), result)
         room = asyncio.create_task(outbox.room(2))
@@ -52,7 +52,7 @@ def test_short_messages_overtake_results() -> None:
         websocket: Any = Websocket()
         outbox = Outbox(websocket)
         outbox.send_result(new_id(), fake_worker.layer_set(request()))
-        outbox.send(Models(()))
+        outbox.send(Models((), ()))
         sender = asyncio.create_task(outbox.run())
         await outbox.room(0)
         sender.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import stat
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from websockets.exceptions import InvalidMessage
 
 from protocol import VERSION
 
@@ -43,7 +46,9 @@ def test_the_ready_line_tells_all_a_client_needs(start: Any, tmp_path: Path) -> 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 and stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert len(bytes.fromhex(file.read_text())) == 32
     port = ready.pop("port")
-    assert ready == {"event": "ready", "host": "127.0.0.1", "version": VERSION, "pid": server.process.pid}
+    assert ready == {
+        "event": "ready", "host": "127.0.0.1", "tls": False, "version": VERSION, "pid": server.process.pid,
+    }  # fmt: skip
     with client_of({"token_file": file, "host": "127.0.0.1", "port": port}) as client:
         assert client.welcome.version == VERSION
 
@@ -171,3 +176,42 @@ def test_a_port_that_is_taken(start: Any) -> None:
     port = start().line()["port"]
     failed = start("--port", str(port)).line()
     assert failed["code"] == "invalid_request" and str(port) in failed["message"]
+
+
+def test_encrypted_with_a_token_that_a_person_made(start: Any, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate, token = tmp_path / "backend.pem", tmp_path / "token"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
+    token.write_text("0123456789abcdef" * 2 + "\n")
+    server = start("--host", "localhost", "--tls-certificate", str(certificate), "--token-file", str(token))
+    ready = server.line()
+    assert ready["tls"] and ready["token_file"] == str(token)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with client_of(ready, trusting) as client:
+        assert client.welcome.version == VERSION
+    with pytest.raises(ssl.SSLCertVerificationError):
+        client_of(ready, ssl.create_default_context())
+    with pytest.raises((InvalidMessage, ConnectionError, EOFError)):
+        client_of(ready)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.end()[0] == 0 and token.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--token-file", "{folder}/none"), "could not be read"),
+        (("--token-file", "{folder}/short"), "one word of 32 characters"),
+        (("--tls-certificate", "{folder}/short"), "cannot be used"),
+        (("--tls-key", "{folder}/short"), "without a certificate"),
+    ],
+)
+def test_unusable_tokens_and_certificates_are_said(
+    start: Any, tmp_path: Path, arguments: tuple[str, str], said: str
+) -> None:
+    (tmp_path / "short").write_text("short")
+    server = start(*(argument.format(folder=tmp_path) for argument in arguments))
+    failed = server.line()
+    assert failed["event"] == "failed" and said in failed["message"] and failed["hint"]
+    assert server.end()[0] == 2

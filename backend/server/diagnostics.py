@@ -1,0 +1,66 @@
+"""What helps to find out why something does not work, without prompts and secrets."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import platform
+import re
+import sys
+from collections import deque
+from pathlib import Path
+
+from protocol import VERSION
+from protocol.errors import LayerDiffusionError
+from protocol.limits import MAX_LINES, MAX_NOTE
+from protocol.messages import Diagnostics
+
+from .. import __version__
+
+PACKAGES = ("torch", "diffusers", "transformers", "huggingface_hub", "safetensors", "websockets", "pillow", "numpy")
+ERRORS = 20
+"""The last errors that are kept."""
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
+"""A quotation in an error may come out of a prompt."""
+
+
+class Recorder(logging.Handler):
+    """Keeps the last lines that the server logged, and the last errors that jobs ended with."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.lines: deque[str] = deque(maxlen=MAX_LINES)
+        self.errors: deque[str] = deque(maxlen=ERRORS)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the lines of a record."""
+        self.lines.extend(line[:MAX_NOTE] for line in self.format(record).splitlines())
+
+    def failed(self, error: LayerDiffusionError) -> None:
+        """Keep an error."""
+        self.errors.append(f"{error.code.value}: {without_home(QUOTED.sub('…', error.message))}")
+
+    def diagnostics(self, **more: object) -> Diagnostics:
+        """Everything, with further entries of the report."""
+        report = {**versions(), **{name: without_home(str(value)) for name, value in more.items()}}
+        return Diagnostics(report, tuple(self.errors), tuple(without_home(line) for line in self.lines))
+
+
+def versions() -> dict[str, str]:
+    """Of the program, of Python and the system, and of the packages that matter."""
+    found = {
+        "backend": __version__, "protocol": str(VERSION), "python": sys.version.split()[0],
+        "system": platform.platform(), "machine": platform.machine(),
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def without_home(text: str) -> str:
+    """The text with the user's folder, and so the user's name, as ``~``."""
+    return text.replace(str(Path.home()), "~")

@@ -1,0 +1,101 @@
+"""Files of models that can be installed where the backend runs, and how far their download is.
+
+As in `request`, every class checks itself when it is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .checks import choice, integer, member, number, text
+from .errors import ErrorCode, fail
+from .job import FAMILIES
+from .limits import MAX_FILE, MAX_FILES, MAX_NAME
+
+
+class FileState(str, Enum):
+    """Where a file of the catalogue is."""
+
+    MISSING = "missing"
+    PARTIAL = "partial"
+    """A part of it has come; installing goes on from there."""
+    INSTALLED = "installed"
+    ELSEWHERE = "elsewhere"
+    """Another program has it, and it is used from there."""
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file of the catalogue.
+
+    Attributes:
+        name: of the file, 1 to `MAX_NAME` characters; what `install` and `remove` take.
+        purpose, licence: for people, 0 to `MAX_NAME` characters.
+        family: one of `FAMILIES`.
+        size: bytes in all, 0 where the catalogue does not know.
+        done: bytes that are there.
+        state: where it is.
+    """
+
+    name: str
+    purpose: str
+    licence: str
+    family: str
+    size: int
+    done: int
+    state: FileState
+
+    def __post_init__(self) -> None:
+        text("The file's name", self.name, 1, MAX_NAME)
+        text("The file's purpose", self.purpose, 0, MAX_NAME)
+        text("The file's licence", self.licence, 0, MAX_NAME)
+        choice("The family", self.family, FAMILIES)
+        integer("The file's size", self.size, 0, MAX_FILE)
+        integer("done", self.done, 0, MAX_FILE)
+        member("The file's state", self.state, FileState)
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """Files that are installed together: a name that `install` takes, what they are good for, the files' names."""
+
+    name: str
+    purpose: str
+    files: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        text("The bundle's name", self.name, 1, MAX_NAME)
+        text("The bundle's purpose", self.purpose, 0, MAX_NAME)
+        if not 1 <= len(self.files) <= MAX_FILES:
+            fail(ErrorCode.INVALID_REQUEST, f"A bundle has 1 to {MAX_FILES} files.")
+        for name in self.files:
+            text("A file's name", name, 1, MAX_NAME)
+
+
+@dataclass(frozen=True)
+class Download:
+    """How far an installation is.
+
+    Attributes:
+        names: what was asked for, of bundles and files.
+        done, total: bytes; total is 0 until it is known.
+        speed: bytes a second, 0 or more.
+        paused: whether it waits for `resume_install`.
+    """
+
+    names: tuple[str, ...]
+    done: int
+    total: int
+    speed: float
+    paused: bool
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.names) <= MAX_FILES:
+            fail(ErrorCode.INVALID_REQUEST, f"An installation has 1 to {MAX_FILES} names.")
+        for name in self.names:
+            text("A name", name, 1, MAX_NAME)
+        integer("done", self.done, 0, MAX_FILE)
+        integer("total", self.total, 0, MAX_FILE)
+        number("The speed", self.speed, 0, MAX_FILE)
+        member("paused", self.paused, bool)

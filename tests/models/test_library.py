@@ -1,0 +1,143 @@
+"""What the server offers its clients about models, over a real websocket and with a stand-in for the hub."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.models import library
+from backend.models.bundles import Bundle
+from backend.models.library import Library
+from protocol.errors import ErrorCode
+from protocol.library import FileState
+from protocol.messages import (
+    CancelInstall,
+    Files,
+    Install,
+    Installed,
+    Installing,
+    ListFiles,
+    Models,
+    PauseInstall,
+    Refused,
+    RemoveFiles,
+    ResumeInstall,
+)
+from tests.server.harness import Backend, Client
+
+from .hub import Fault
+from .test_install import files, hub, made  # noqa: F401 - the stand-in for the hub and its catalogue
+
+
+@pytest.fixture
+def names(files, monkeypatch) -> list[str]:  # noqa: F811
+    monkeypatch.setattr(library, "CATALOGUE", files)
+    monkeypatch.setattr(library, "BASES", ())
+    monkeypatch.setattr(library, "BUNDLES", (Bundle("all", "everything", files),))
+    return [file.name for file in files]
+
+
+@pytest.fixture
+def backend(names) -> Iterator[Backend]:
+    with Backend() as running:
+        yield running
+
+
+def listing(client: Client) -> dict[str, FileState]:
+    client.send(ListFiles())
+    return {file.name: file.state for file in client.until(Files).files}
+
+
+def test_a_bundle_is_installed_in_front_of_everybody_and_removed(backend, names):
+    with backend.client() as client, backend.client() as other:
+        client.send(ListFiles())
+        found = client.expect(Files)
+        assert [bundle.name for bundle in found.bundles] == ["all"] and found.bundles[0].files == tuple(names)
+        assert {file.state for file in found.files} == {FileState.MISSING} and found.download is None
+        client.send(Install(("all",)))
+        assert client.until(Models).loras == ()
+        assert client.expect(Installed) == Installed(("all",), None) == other.until(Installed)
+        assert set(listing(other).values()) == {FileState.INSTALLED}
+        other.send(RemoveFiles((names[0],)))
+        assert next(file for file in other.until(Files).files if file.name == names[0]).state is FileState.MISSING
+        client.until(Models)
+
+
+def test_the_last_report_has_all_bytes(backend, files):  # noqa: F811
+    with backend.client() as client:
+        client.send(Install(("all",)))
+        reports = []
+        while not isinstance(message := client.receive(), Installed):
+            if isinstance(message, Installing):
+                reports.append(message.download)
+        total = sum(file.size for file in files)
+        assert (reports[-1].done, reports[-1].total) == (total, total)
+        assert [report.done for report in reports] == sorted(report.done for report in reports)
+
+
+def test_pause_resume_and_cancel_keep_what_has_come(backend, hub, names):  # noqa: F811
+    gates = [threading.Event() for _ in names]
+    hub.faults.extend(Fault(cut=1000, gate=gate) for gate in gates)
+    with backend.client() as client, backend.client() as other:
+        client.send(Install(("all",)))
+        while client.until(Installing).download.done < 1000:
+            pass
+        other.send(Install(("all",)))
+        assert other.until(Refused).error.code is ErrorCode.INVALID_REQUEST
+        other.send(RemoveFiles(("all",)))
+        assert other.until(Refused).error.code is ErrorCode.INVALID_REQUEST
+        client.send(PauseInstall())
+        while not client.until(Installing).download.paused:
+            pass
+        client.send(ListFiles())
+        download = client.until(Files).download
+        assert download is not None and download.paused
+        other.send(ResumeInstall())
+        while client.until(Installing).download.paused:
+            pass
+        other.send(CancelInstall())
+        for gate in gates:
+            gate.set()
+        ended = client.until(Installed)
+        assert ended.error is not None and ended.error.code is ErrorCode.CANCELLED_BY_USER
+        assert FileState.PARTIAL in listing(client).values()
+        client.send(Install(("all",)))
+        assert client.until(Installed).error is None
+        assert set(listing(client).values()) == {FileState.INSTALLED}
+
+
+def test_it_goes_on_without_its_client_and_stops_with_the_server(backend, hub, names):  # noqa: F811
+    gates = [threading.Event() for _ in names]
+    hub.faults.extend(Fault(cut=1000, gate=gate) for gate in gates)
+    with backend.client() as client:
+        client.send(Install(("all",)))
+        while client.until(Installing).download.done < 1000:
+            pass
+    with backend.client() as client:
+        client.send(ListFiles())
+        assert client.until(Files).download is not None
+    for gate in gates:
+        gate.set()
+    backend.stop()
+
+
+def test_what_went_wrong_is_told(backend, hub, names):  # noqa: F811
+    hub.faults.extend(Fault(body=b"not the file") for _ in range(40))
+    with backend.client() as client:
+        client.send(Install((names[0],)))
+        error = client.until(Installed).error
+        assert error is not None and error.code is ErrorCode.DOWNLOAD_FAILED and names[0] in str(error)
+        for message in (Install(("../../etc/passwd",)), RemoveFiles(("nothing",))):
+            client.send(message)
+            assert client.until(Refused).error.code is ErrorCode.UNKNOWN_MODEL
+
+
+def test_loras_are_told_by_the_names_that_prompts_use(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("LAYER_DIFFUSION_MODELS", str(tmp_path))
+    (tmp_path / "loras" / "styles").mkdir(parents=True)
+    for path in ("detail.safetensors", "styles/ink.safetensors", "styles/notes.txt"):
+        (tmp_path / "loras" / path).touch()
+    assert Library().loras() == ["detail", "ink"]
