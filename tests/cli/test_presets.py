@@ -87,6 +87,20 @@ def test_settings_are_those_of_the_authors(name, sampler, cfg, size, stop_at):
     )
 
 
+def test_negative_prompts_are_those_of_the_authors():
+    """Those that keep a person or a scene decent say so; the boxer's is long and everything else has two words."""
+    kept_decent = {
+        "girl-in-dress": "nsfw, bad, ugly, text, watermark", "portrait-on-stage": "full body, nsfw, bad, ugly",
+        **dict.fromkeys(
+            ("apple-on-table", "apple-on-floor", "dog-in-street", "man-on-chair", "cat-running", "street-for-cat"),
+            "nsfw, bad, ugly",
+        ),
+    }
+    for name, preset in presets.presets().items():
+        if name != "boxer":
+            assert preset.settings["negative"] == kept_decent.get(name, "bad, ugly"), name
+
+
 def test_long_prompts_are_in_one_piece():
     request = run("boxer")[-1][1]
     assert "4k epic detailed photograph shot on kodak" in request.prompt and "\n" not in request.prompt
