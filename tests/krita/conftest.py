@@ -87,17 +87,18 @@ def krita(tmp_path, plugin_folder, request):
         if OTHER_ROOT and root.name != "standin":
             pytest.skip("the environment of the real backend is not in LAYER_DIFFUSION_KRITA_ROOT")
         installed = tmp_path / "plugin"
-        shutil.copytree(plugin_folder, installed)
+        shutil.copytree(plugin_folder, installed, dirs_exist_ok=True)
         config = {"python": "/usr/bin/python3" if OTHER_ROOT else sys.executable, "root": str(root)}
         (installed / "layer_diffusion" / "backend.json").write_text(json.dumps(config), encoding="utf-8")
         out = ARTEFACTS / request.node.name
+        ours = {"first_start": "done", **(settings or {}).get("layer_diffusion", {})}
         with KritaRun(
             driver=HERE / "drivers" / driver,
             out=out,
             plugins=[installed],
             args={"root": str(root), **args},
             timeout=timeout,
-            settings=settings,
+            settings={**(settings or {}), "layer_diffusion": ours},
             files=files,
             environment=environment,
             cache=RESOURCES,

@@ -49,3 +49,10 @@ def test_results_are_cards(krita, standin, tmp_path):
 
 def test_queue(krita, standin):
     krita("queue.py", standin)
+
+
+def test_first_start_and_models(krita, standin):
+    (standin / "slow").touch()
+    krita("models.py", standin, settings={"layer_diffusion": {"first_start": ""}})
+    (standin / "slow").unlink()
+    krita("models_again.py", standin)

@@ -25,7 +25,10 @@ from ..session import LinkState, Session
 from ..settings import Settings, SizeMode
 from ..styles import Styles
 from ..translation import mark, tr
+from .first_start import FirstStart, Way
 from .inputs import Inputs
+from .models import ModelsView
+from .models_control import LAYERS, Models
 from .panel import Panel
 from .queue import QueueView
 from .results import ResultsView
@@ -37,6 +40,8 @@ LOOK_MS = 400
 RETRY_MS = 150
 SAVE_MS = 1000
 START_MS = 500
+BUILTIN, FIRST_PROMPT = "builtin", "red apple"
+"""The model that is there without a download, and something that it can draw."""
 
 CLOSED = Notice(mark("The document was closed; the result is kept."), mark("Open a document and press Insert."))
 NOT_WRITTEN = mark("The result is kept only until Krita is closed, since it could not be written to the disk")
@@ -83,6 +88,11 @@ class Controller(QtCore.QObject):
         view = ResultsView(self._why_not)
         panel.embed(self._queue, view)
         self.results = Results(view, Surroundings(self.session.report, self._ask, self._place, self._choose))
+        self._library = Models(ModelsView(panel), self._link.send, self.session.report, self._link.start)
+        self._link.received.connect(self._library.received)
+        self._library.said.connect(panel.install_note.say)
+        panel.install.clicked.connect(lambda: self._library.open())
+        self._introduce()
         self._is_inserting = False
         self._looking = self._timer(LOOK_MS, self.look, single=False)
         self._inserting = self._timer(RETRY_MS, self._insert_arrived)
@@ -111,6 +121,21 @@ class Controller(QtCore.QObject):
         queue.moved_first.connect(lambda job_id: session.move_first(session.jobs[job_id]))
         queue.cancelled_all.connect(lambda: session.cancel_all())
         return queue
+
+    def _introduce(self) -> None:
+        """Ask how to begin, once."""
+        if canvas.read_setting("first_start", "") == "":
+            first = FirstStart({Way.BUILTIN: self._try_builtin, Way.LAYERS: lambda: self._library.open(LAYERS)})
+            first.done.connect(lambda: canvas.write_setting("first_start", "done"))
+            self._panel.generate.clicked.connect(lambda: first.leave())
+            self._panel.introduce(first)
+
+    def _try_builtin(self) -> None:
+        """Fill in what gives a first picture, and make it where there is a document."""
+        self._show_fields(replace(self._fields, model=BUILTIN, prompt=self._fields.prompt or FIRST_PROMPT))
+        self._panel.prompt.setFocus()
+        if self._model() is not None:
+            self.generate()
 
     def _timer(self, interval: int, slot, single: bool = True):
         timer = QtCore.QTimer(self)

@@ -53,9 +53,11 @@ class Panel(QtWidgets.QWidget):
         self._make_size()
         self._make_controls()
         self._fields = self._bound()
+        above = self._above()
+        self._above_column = above.layout()
         scroll = QtWidgets.QScrollArea()
         scroll.setObjectName("fields")
-        scroll.setWidget(self._above())
+        scroll.setWidget(above)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -76,6 +78,10 @@ class Panel(QtWidgets.QWidget):
         """Put the list of jobs below the progress bar, and the results below that, where they share the room."""
         self._column.addWidget(queue)
         self._column.addWidget(results, 1)
+
+    def introduce(self, first_start) -> None:
+        """Put what is asked at the first start above all fields."""
+        self._above_column.insertWidget(0, first_start)
 
     # What the person set
 
@@ -202,8 +208,14 @@ class Panel(QtWidgets.QWidget):
         self.objects.setText("?")
         self.objects.hide()
         self.object_list = ObjectList(self)
+        self.install = QtWidgets.QToolButton()
+        self.install.setObjectName("models")
+        self.install.setText("…")
+        self.install.setToolTip(tr("Install and remove models"))
         self.note = Note("model_note")
         self.note.hide()
+        self.install_note = Note("install_note")
+        self.install_note.hide()
         self.styles = StyleRow()
         self.advanced_fields = Advanced()
         self.advanced = Section(tr("Advanced"), "advanced", self.advanced_fields)
@@ -313,8 +325,9 @@ class Panel(QtWidgets.QWidget):
         fields.grid(
             table,
             [
-                (tr("Model"), fields.row(self.model, self.objects, stretch=self.model)),
+                (tr("Model"), fields.row(self.model, self.objects, self.install, stretch=self.model)),
                 ("", self.note),
+                ("", self.install_note),
                 (tr("Size"), self.size_mode),
                 ("", self.own_size),
                 ("", self.size_note),

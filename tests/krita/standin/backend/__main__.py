@@ -28,8 +28,10 @@ from websockets.sync.server import serve  # noqa: E402
 from protocol import VERSION, messages  # noqa: E402
 from protocol.errors import ErrorCode, LayerDiffusionError  # noqa: E402
 from protocol.images import frames  # noqa: E402
-from protocol.job import Box, Layer, LayerSet, ModelInfo, Phase, Progress  # noqa: E402
+from protocol.job import Box, Layer, LayerSet, ModelInfo, Phase, Progress, Thumbnail  # noqa: E402
 from protocol.request import Operation, Role  # noqa: E402
+
+from .library import Library  # noqa: E402
 
 MODELS = (
     ModelInfo(
@@ -43,6 +45,10 @@ MODELS = (
     ),
     ModelInfo("other", "Another model with a name that is rather long", "sdxl", 1024, (Operation.OBJECT,), ""),
 )
+ABOUT_FILES = (
+    messages.ListFiles, messages.Install, messages.PauseInstall, messages.ResumeInstall, messages.CancelInstall,
+    messages.RemoveFiles,
+)  # fmt: skip
 STEPS = 8
 LINE = threading.Lock()
 FIRST = {"cut": threading.Event(), "nonsense": threading.Event()}
@@ -83,6 +89,11 @@ def disc(request, index):
     return Layer(Role.FOREGROUND, f"seed {seed}", Box(0, 0, width, height), bytes(rows), seed=seed, image=index)
 
 
+def preview(step):
+    """A green picture that becomes more opaque with each step."""
+    return Thumbnail.of(Role.FOREGROUND, 0, 8, 6, bytes((0, 160, 0, 255 * step // STEPS)) * 48)
+
+
 class Client:
     """The jobs of one client id, which outlive its connections."""
 
@@ -91,6 +102,7 @@ class Client:
         self.send = lambda message: None
         self.connection: Any = None
         self.lock = threading.RLock()
+        self.library = Library(self.tell)
 
     def tell(self, message):
         with self.lock:
@@ -129,6 +141,7 @@ class Client:
         mark = HERE / "died"
         for step in range(1, STEPS + 1):
             self.tell(messages.Running(job, Progress(Phase.DENOISING, step, STEPS, step / (STEPS + 1))))
+            self.tell(messages.Preview(job, preview(step)))
             if entry["cancel"].wait(0.03):
                 break
             if "replaced" in request.prompt and step == 3:
@@ -192,7 +205,7 @@ def talk(connection):
                     client.connection = connection
                     client.send = lambda message: connection.send(messages.build(message))
                     held = tuple(messages.JobStatus(job, entry["state"], 0) for job, entry in client.jobs.items())
-                    client.tell(messages.Welcome(VERSION, "stand-in", MODELS, held))
+                    client.tell(messages.Welcome(VERSION, "stand-in", MODELS, (), held))
                     for job, entry in client.jobs.items():
                         if entry["final"] is not None:
                             client.send_final(job)
@@ -206,6 +219,8 @@ def talk(connection):
                 (HERE / "cancelled_all").touch()
                 for entry in client.jobs.values():
                     entry["cancel"].set()
+            elif isinstance(message, ABOUT_FILES):
+                client.library.answer(message)
             elif isinstance(message, messages.Acknowledge):
                 client.jobs.pop(message.job, None)
                 with open(HERE / "acknowledged", "a", encoding="utf-8") as log:

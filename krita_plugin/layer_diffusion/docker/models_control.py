@@ -1,0 +1,76 @@
+"""Connects the window of the models with the backend, which downloads on while no window or docker is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..notices import Notice
+from ..protocol.errors import ErrorCode
+from ..protocol.library import Download, FileState
+from ..protocol.messages import (
+    CancelInstall,
+    Files,
+    Install,
+    Installed,
+    Installing,
+    ListFiles,
+    Message,
+    PauseInstall,
+    RemoveFiles,
+    ResumeInstall,
+    Welcome,
+)
+from ..qt import QtCore
+from ..translation import tr
+from .models import ModelsView
+from .models_words import download_text
+
+LAYERS = "sdxl-layers"
+"""The bundle that the first start offers."""
+
+
+class Models(QtCore.QObject):
+    """One for each docker; `send` takes messages to the backend, `report` shows a notice, `start` connects."""
+
+    said = QtCore.pyqtSignal(str)
+    """What the docker says of the installation while the window is closed; "" when there is nothing to say."""
+
+    def __init__(
+        self, view: ModelsView, send: Callable[[Message], None], report: Callable[[Notice], None],
+        start: Callable[[], None],
+    ) -> None:  # fmt: skip
+        super().__init__(view)
+        self._view, self._send, self._report, self._start = view, send, report, start
+        view.installed.connect(lambda name: send(Install((name,))))
+        view.removed.connect(lambda name: send(RemoveFiles((name,))))
+        view.paused.connect(lambda paused: send(PauseInstall() if paused else ResumeInstall()))
+        view.cancelled.connect(lambda: send(CancelInstall()))
+
+    def open(self, bundle: str = "") -> None:
+        """Show the window, with a bundle chosen."""
+        self._start()
+        self._send(ListFiles())
+        self._view.show()
+        self._view.raise_()
+        self._view.choose(bundle)
+
+    def received(self, message: Message) -> None:
+        """Take a message of the server."""
+        if isinstance(message, Welcome):
+            self._send(ListFiles())
+        elif isinstance(message, Files):
+            self._view.show_files(message.bundles, message.files)
+            self._show(message.download)
+            if message.download is None and any(file.state is FileState.PARTIAL for file in message.files):
+                self.said.emit(tr("A model has not come whole; “…” goes on with it."))
+        elif isinstance(message, Installing):
+            self._show(message.download)
+        elif isinstance(message, Installed):
+            self._show(None)
+            if message.error is not None and message.error.code is not ErrorCode.CANCELLED_BY_USER:
+                self._report(Notice.of(message.error))
+            self._send(ListFiles())
+
+    def _show(self, download: Download | None) -> None:
+        self._view.show_download(download)
+        self.said.emit("" if download is None else tr("Installing: {words}", words=download_text(download)))

@@ -1,0 +1,66 @@
+"""What is said of model files and of their download, without Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..protocol.library import Download, FileInfo, FileState
+from ..translation import mark, tr
+
+STATES = {
+    FileState.MISSING: mark("not here"),
+    FileState.PARTIAL: mark("begun"),
+    FileState.INSTALLED: mark("installed"),
+    FileState.ELSEWHERE: mark("in another program"),
+}
+HERE = (FileState.INSTALLED, FileState.ELSEWHERE)
+
+
+def amount(size: float) -> str:
+    """Return a number of bytes as people read it, in decimal units as disks are sold."""
+    if size < 999.5e3:
+        return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e6:.0f} MB" if size < 999.5e6 else f"{size / 1e9:.1f} GB"
+
+
+def state_of(files: Sequence[FileInfo]) -> FileState:
+    """Return what is true of files together; those that another program has are here."""
+    if all(file.state in HERE for file in files):
+        own = any(file.state is FileState.INSTALLED for file in files)
+        return FileState.INSTALLED if own else FileState.ELSEWHERE
+    is_begun = any(file.state is not FileState.MISSING for file in files)
+    return FileState.PARTIAL if is_begun else FileState.MISSING
+
+
+def state_text(files: Sequence[FileInfo]) -> str:
+    """Say where files are and, of some that have come in part, how much is there."""
+    state = state_of(files)
+    if state is not FileState.PARTIAL:
+        return tr(STATES[state])
+    return tr("{done} are here", done=amount(sum(file.done for file in files)))
+
+
+def size_text(files: Sequence[FileInfo]) -> str:
+    """Say how large files are together; nothing when a size is not known."""
+    return amount(sum(file.size for file in files)) if all(file.size for file in files) else ""
+
+
+def download_text(download: Download) -> str:
+    """Say how far a download is, how fast, and for how long it will go on."""
+    if not download.total:
+        return tr("Beginning…")
+    words = [tr("{done} of {total}", done=amount(download.done), total=amount(download.total))]
+    if download.paused:
+        words.append(tr("paused"))
+    elif download.speed:
+        left = (download.total - download.done) / download.speed
+        words += [f"{amount(download.speed)}/s", _time_left(left)]
+    return " · ".join(words)
+
+
+def _time_left(seconds: float) -> str:
+    if seconds < 90:
+        return tr("{seconds} s left", seconds=max(1, round(seconds)))
+    if seconds < 90 * 60:
+        return tr("{minutes} min left", minutes=round(seconds / 60))
+    return tr("{hours} h left", hours=f"{seconds / 3600:.1f}")

@@ -1,0 +1,78 @@
+"""Driver: the first start, and the window of the models: install, pause, go on, cancel."""
+
+from vocabulary import Docker, nodes
+
+
+def run(h):
+    document = h.new_document(128, 128)
+    yield 0.5
+    d = Docker(h)
+    yield d.ready()
+    yield h.screenshot("first_start")
+    h.check("two ways", [d.find(f"first_{way}").isVisible() for way in ("builtin", "layers")] == [True, True])
+    yield h.click(d.find("first_builtin"))
+    yield h.until(lambda: len(nodes(document)) == 2 or d.error(), 60, "the first picture")
+    h.check("without an error", d.error() == "", d.error())
+    h.check("asked once", not d.find("first_start").isVisible())
+    h.check("and remembered", h.krita.readSetting("layer_diffusion", "first_start", "") == "done")
+    yield d.ready()
+    yield from installing(h, d)
+    yield from left(h, d)
+
+
+def installing(h, d):
+    """The list, and a download that waits, goes on and is cancelled."""
+    d.find("fields").ensureWidgetVisible(d.find("models"))
+    yield 0.3
+    yield h.click(d.find("models"))
+    yield h.until(lambda: d.find("models_view").isVisible(), 5, "the window")
+    yield h.until(lambda: row(d, 1) == ["2.0 GB", "not here"], 5, "the list")
+    d.find("models_list").topLevelItem(0).setExpanded(True)
+    yield h.screenshot("models_list")
+    h.check("what another program has", row(d, 0, 2) == ["7 MB", "in another program"], row(d, 0, 2))
+    choose(d, 1)
+    h.check("nothing to remove", not d.find("models_remove").isEnabled())
+    yield h.click(d.find("models_install"))
+    yield h.until(lambda: "1.0 GB of 2.0 GB" in words(d), 10, "half of it")
+    h.check("how fast and how long", "25 MB/s · 40 s left" in words(d), words(d))
+    h.check("one at a time", not d.find("models_install").isEnabled())
+    h.check("the docker says it too", "1.0 GB of 2.0 GB" in d.find("install_note").text())
+    yield h.screenshot("models_download")
+    yield h.click(d.find("models_pause"))
+    yield h.until(lambda: words(d).endswith("paused"), 5, "the pause")
+    h.check("can go on", label(d, "models_pause") == "Go on")
+    yield h.click(d.find("models_pause"))
+    yield h.until(lambda: not words(d).endswith("paused"), 5, "the end of the pause")
+    yield h.click(d.find("models_cancel"))
+    yield h.until(lambda: row(d, 1)[1] == "1.0 GB are here", 5, "what came")
+    h.check("the download is gone", not d.find("models_bar").isVisible())
+    h.check("offered again", label(d, "models_install") == "Go on installing")
+    h.check("a person's own wish is no error", d.error() == "", d.error())
+
+
+def left(h, d):
+    """A download goes on when Krita ends: the next one has what came."""
+    yield h.click(d.find("models_install"))
+    yield h.until(lambda: d.find("models_bar").isVisible(), 5, "the download")
+
+
+def row(d, number, child=None):
+    item = d.find("models_list").topLevelItem(number)
+    if item is None:
+        return []
+    item = item if child is None else item.child(child)
+    return [item.text(1), item.text(2)]
+
+
+def choose(d, number):
+    tree = d.find("models_list")
+    tree.setCurrentItem(tree.topLevelItem(number))
+
+
+def words(d):
+    return d.find("models_download").text()
+
+
+def label(d, name):
+    """What a button says, without the underlined letter that Krita gives it."""
+    return d.find(name).text().replace("&", "")
