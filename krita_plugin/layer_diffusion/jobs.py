@@ -8,7 +8,7 @@ from enum import Enum
 from .geometry import Area
 from .notices import Notice
 from .pixels import Picture
-from .protocol.job import Phase, Progress
+from .protocol.job import Phase, Progress, Thumbnail
 from .protocol.request import Request
 from .translation import mark, tr
 
@@ -77,6 +77,8 @@ class Job:
     """When the first step of denoising was done, in seconds, and which fraction of the job that was."""
     left_s: float | None = None
     """Seconds until its result, as far as its pace tells."""
+    thumbnail: Thumbnail | None = None
+    """What it makes looks about like this by now."""
 
     @property
     def unfinished(self) -> bool:
@@ -112,7 +114,7 @@ class Job:
     def back_in_line(self) -> None:
         """No backend has it any more: it waits again, from its beginning."""
         self.stage, self.held, self.withdrawn = Stage.WAITING, False, False
-        self.progress = self.began = self.left_s = None
+        self.progress = self.began = self.left_s = self.thumbnail = None
 
     def text(self) -> str:
         """Say in a few words what is happening to it."""

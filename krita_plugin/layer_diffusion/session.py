@@ -27,6 +27,7 @@ from .protocol.messages import (
     Generate,
     Message,
     Models,
+    Preview,
     Queued,
     Refused,
     Running,
@@ -208,7 +209,7 @@ class Session:
             self._cancelled(message.job)
         elif isinstance(message, Refused):
             self._refused(message)
-        elif isinstance(message, (Queued, Started, Running)):
+        elif isinstance(message, (Queued, Started, Running, Preview)):
             self._progress(message)
         self._changed()
 
@@ -284,7 +285,7 @@ class Session:
                 mark("Try a smaller size or another model; the backend's log tells more."),
             )
 
-    def _progress(self, message: Queued | Started | Running) -> None:
+    def _progress(self, message: Queued | Started | Running | Preview) -> None:
         job = self.jobs.get(message.job)
         if job is None or job.stage not in (Stage.WAITING, Stage.RUNNING):
             return
@@ -292,6 +293,8 @@ class Session:
             job.position = message.position
         elif isinstance(message, Started):
             job.stage = Stage.RUNNING
+        elif isinstance(message, Preview):
+            job.thumbnail = message.thumbnail
         else:
             job.advance(message.progress, self._clock())
 

@@ -25,7 +25,7 @@ def at(plugin):
         return job.Request(operation=job.Operation.OBJECT, prompt=prompt, **JOB_FIELDS)
 
     def welcome(*statuses):
-        made.received(messages.Welcome(1, "server", (), tuple(statuses)))
+        made.received(messages.Welcome(1, "server", (), (), tuple(statuses)))
 
     def running(job_id, fraction):
         return messages.Running(job_id, job.Progress(job.Phase.DENOISING, 1, 4, fraction))
@@ -35,7 +35,7 @@ def at(plugin):
 
     return SimpleNamespace(
         session=made, sent=sent, pixels=pixels, messages=messages, stage=jobs.Stage, link=session.LinkState,
-        errors=errors, orders=jobs.Order, job=job, now=now,
+        errors=errors, orders=jobs.Order, job=job, role=job.Role, now=now,
         welcome=welcome, running=running, generate=generate, notices=plugin("notices"), area=plugin("geometry").Area,
         picture=plugin("pixels").Picture("x", plugin("geometry").Area(2, 3, 2, 1), bytes(8), 1.0, True),
     )  # fmt: skip
@@ -283,3 +283,15 @@ def test_time_left_follows_from_the_pace_of_denoising(at):
         at.now[0] = now
         at.session.received(at.messages.Running(job.id, report))
         assert job.text() == text.replace("80 s", "1 min")
+
+
+def test_preview_belongs_to_the_try_that_made_it(at):
+    at.welcome()
+    job = at.generate()
+    at.session.received(at.messages.Started(job.id))
+    thumbnail = at.job.Thumbnail.of(at.role.FOREGROUND, 0, 1, 1, bytes(4))
+    at.session.received(at.messages.Preview(job.id, thumbnail))
+    assert job.thumbnail == thumbnail
+    at.session.connection(at.link.LOST)
+    at.welcome()
+    assert job.thumbnail is None and job.stage is at.stage.WAITING

@@ -28,6 +28,9 @@ class Overlay:
 
         `composing.seen` makes it; that takes too long for the GUI thread.
         """
+        if self._sheet is not None and self._sheet.is_over(document):
+            self._sheet.change(image, area)
+            return
         self.hide()
         window = Krita.instance().activeWindow()
         view = window.activeView() if window else None
@@ -64,7 +67,7 @@ class _Sheet(QtWidgets.QWidget):
         self.setObjectName("layer_diffusion_preview")
         self.has_left = False
         self._view, self._document = view, document
-        self._image, self._area = image, QtCore.QRect(area.x, area.y, area.width, area.height)
+        self.change(image, area)
         self._transform = _image_to_canvas(canvas, view, document)
         self.setAttribute(QtCore.Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(QtCore.Qt.WidgetAttribute.WA_NoSystemBackground)
@@ -74,6 +77,13 @@ class _Sheet(QtWidgets.QWidget):
         self._timer.timeout.connect(self._follow)
         self._timer.start(FOLLOW_MS)
         self.show()
+
+    def is_over(self, document) -> bool:
+        return not self.has_left and self._document == document
+
+    def change(self, image, area: Area) -> None:
+        self._image, self._area = image, QtCore.QRect(area.x, area.y, area.width, area.height)
+        self.update()
 
     def leave(self) -> None:
         if not self.has_left:

@@ -69,6 +69,26 @@ def draw_star(picture, centre, radius: float) -> None:
     painter.end()
 
 
+def eye_icon(palette, size: int = 16):
+    """Draw an eye."""
+    picture = QtGui.QPixmap(size * 2, size * 2)
+    picture.fill(QtCore.Qt.GlobalColor.transparent)
+    painter = QtGui.QPainter(picture)
+    painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
+    painter.scale(size * 2 / 16, size * 2 / 16)
+    colour = palette.color(Role.ButtonText)
+    lids = QtGui.QPainterPath(QtCore.QPointF(1, 8))
+    lids.quadTo(8, 1.5, 15, 8)
+    lids.quadTo(8, 14.5, 1, 8)
+    painter.strokePath(lids, QtGui.QPen(colour, 1.4))
+    painter.setPen(QtCore.Qt.PenStyle.NoPen)
+    painter.setBrush(colour)
+    painter.drawEllipse(QtCore.QPointF(8, 8), 2.3, 2.3)
+    painter.end()
+    picture.setDevicePixelRatio(2)
+    return QtGui.QIcon(picture)
+
+
 def on_checkerboard(image, palette, side: int, ratio: float = 1.0):
     """Draw a `QImage` into a square of `side` pixels over a checkerboard; None gives an empty frame.
 

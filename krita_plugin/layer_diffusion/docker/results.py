@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..cards import Card
 from ..qt import QtCore, QtWidgets
 from ..translation import tr
+from . import look
 from .results_list import CardList, Going
 from .results_menu import REMAKES, Act, WhyNot, add, fill
 
@@ -33,6 +34,12 @@ class ResultsView(QtWidgets.QWidget):
         self.applies.setToolTip(tr("New results go into the document as layers; without it they wait here."))
         self.applies.setChecked(True)
         self.applies.toggled.connect(self.applying)
+        self.live = QtWidgets.QToolButton()
+        self.live.setObjectName("live_preview")
+        self.live.setCheckable(True)
+        self.live.setAutoRaise(True)
+        self.live.setIcon(look.eye_icon(self.palette()))
+        self.live.setToolTip(tr("Show on the canvas what comes into being while a job runs."))
         self.cards = CardList()
         self.cards.clicked_card.connect(self._clicked)
         self.cards.moved_to.connect(self._moved)
@@ -44,6 +51,7 @@ class ResultsView(QtWidgets.QWidget):
         head = QtWidgets.QHBoxLayout()
         head.addWidget(self.title, 1)
         head.addWidget(self.applies)
+        head.addWidget(self.live)
         column = QtWidgets.QVBoxLayout(self)
         column.setContentsMargins(6, 2, 6, 6)
         column.setSpacing(4)
@@ -61,6 +69,12 @@ class ResultsView(QtWidgets.QWidget):
         """Show the jobs that are going on for the document in front."""
         self.cards.show_going(going)
         self._show_parts()
+
+    def changeEvent(self, event) -> None:  # noqa: N802 - Qt's name
+        """Follow the theme."""
+        if event.type() == QtCore.QEvent.Type.PaletteChange:
+            self.live.setIcon(look.eye_icon(self.palette()))
+        super().changeEvent(event)
 
     def show_previewed(self, card_id: str) -> None:
         """Say which card is on the canvas, "" for none."""

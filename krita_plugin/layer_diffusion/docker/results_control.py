@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
 import time
@@ -19,7 +20,7 @@ from ..jobs import Job, Stage
 from ..notices import Notice, Trouble
 from ..parameters import infotext
 from ..pixels import Picture, pictures
-from ..protocol.job import LayerSet
+from ..protocol.job import LayerSet, Thumbnail
 from ..protocol.limits import MAX_SEED
 from ..protocol.request import Request, Role, Source
 from ..qt import QtCore, QtWidgets
@@ -32,6 +33,7 @@ from .results_menu import REMAKES, Act
 
 RETRY_MS = 150
 SETTING = "apply_at_once"
+LIVE = "live_preview"
 DAMAGED = Notice(
     mark("This result is damaged and cannot be read."), mark("Generate it again with its prompt and seed.")
 )
@@ -65,7 +67,7 @@ class Results(QtCore.QObject):
         self._around = around
         self._histories: list[tuple[object, History]] = []
         self._document: object = None
-        self._overlay = canvas.Overlay()
+        self._overlay, self._live = canvas.Overlay(), canvas.Overlay()
         self._background = Background()
         self._unpacked: tuple[str, tuple[Picture, ...]] = ("", ())
         self._wanted, self._is_on_canvas = "", False
@@ -73,6 +75,8 @@ class Results(QtCore.QObject):
         self._jobs: tuple[Job, ...] = ()
         view.applies.setChecked(canvas.read_setting(SETTING, "yes") == "yes")
         view.applying.connect(lambda on: canvas.write_setting(SETTING, "yes" if on else "no"))
+        view.live.setChecked(canvas.read_setting(LIVE, "no") == "yes")
+        view.live.toggled.connect(self._set_live)
         view.previewed.connect(self.preview)
         view.asked.connect(self._do)
         view.destroyed.connect(self._background.stop)
@@ -98,7 +102,13 @@ class Results(QtCore.QObject):
         """Show the jobs among these that run for the document in front."""
         self._jobs = tuple(jobs)
         running = [job for job in jobs if job.stage is Stage.RUNNING and job.document == self._document]
-        self._view.show_going([Going(job.id, job.text(), job.fraction) for job in running])
+        images = {job.id: _image(job.thumbnail) for job in running if job.thumbnail is not None}
+        self._view.show_going([Going(job.id, job.text(), job.fraction, images.get(job.id)) for job in running])
+        live = running[0] if running and self._view.live.isChecked() else None
+        if live is not None and live.id in images:
+            self._live.show(live.document, images[live.id], live.area)
+        elif live is None:
+            self._live.hide()
 
     def look(self, document) -> None:
         """Follow the document in front; None when there is none."""
@@ -242,6 +252,10 @@ class Results(QtCore.QObject):
 
         self._background.do(lambda: save(path, card, card.unpack()[0]), lambda _: None, failed)
 
+    def _set_live(self, on: bool) -> None:
+        canvas.write_setting(LIVE, "yes" if on else "no")
+        self.show_jobs(self._jobs)
+
     # Cards
 
     def _show(self) -> None:
@@ -272,6 +286,11 @@ class Results(QtCore.QObject):
             then(result)
 
         self._background.do(card.unpack, unpacked, lambda _: self._around.report(DAMAGED))
+
+
+@functools.lru_cache(maxsize=4)
+def _image(thumbnail: Thumbnail):
+    return canvas.image_of(thumbnail.rgba(), (thumbnail.width, thumbnail.height))
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ def run(h):
     d = Docker(h)
     yield d.ready()
     yield from shown_and_inserted(h, d, document)
+    yield from while_it_runs(h, d, document)
     yield from copied(h, d)
     yield from saved(h, d)
     yield from made_again(h, d, document)
@@ -55,6 +56,31 @@ def shown_and_inserted(h, d, document):
     h.check("and the preview is gone", preview(h) is None)
     yield from step(h, document, "undo")
     h.check("undone at once", state(document) == before, names(document))
+
+
+def while_it_runs(h, d, document):
+    """The card shows what comes into being over a checkerboard, and the canvas too if that is wanted."""
+    before = state(document)
+    d.start("held apple")
+    view = d.find("results")
+    yield h.until(lambda: "Denoising 4/8" in d.find("progress").text(), 20, "the fourth step")
+    yield 0.3
+    picture = view.item(0).icon().pixmap(84, 84).toImage()
+    colours = {picture.pixelColor(x, picture.height() // 2).getRgb()[:3] for x in range(10, picture.width() - 10)}
+    h.check("green over light and dark", len(colours) == 2 and all(g > r + 40 for r, g, b in colours), colours)
+    h.check("nothing is on the canvas", preview(h) is None)
+    yield h.click(d.find("live_preview"))
+    yield h.until(lambda: preview(h) is not None, 5, "the steps on the canvas")
+    yield 0.3
+    yield h.screenshot("live")
+    h.check("the document is as it was", state(document) == before, names(document))
+    yield h.click(d.find("live_preview"))
+    yield h.until(lambda: preview(h) is None, 5, "the canvas alone")
+    (Path(h.args["root"]) / "gate").touch()
+    yield d.ready()
+    yield click(h, d, 0)
+    yield h.key("Delete")
+    yield h.until(lambda: count(d) == 1, 5, "the cards from before")
 
 
 def copied(h, d):
