@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.models.suitability import DISTILLED
 from protocol.job import ModelInfo, Verdict
 from protocol.request import Decoding, Injection, Request
 
@@ -34,8 +35,6 @@ HALO = 0.2
 
 DRIFTED = re.compile(r"pony|illustrious|noob|animagine", re.IGNORECASE)
 """Families of SDXL models that often give a solid or tinted background."""
-DISTILLED = re.compile(r"turbo|lightning|hyper[-_ ]?sd|lcm|dmd", re.IGNORECASE)
-"""Models made to draw in a few steps."""
 
 
 def verdict(rgba: NDArray[np.uint8], request: Request, model: ModelInfo) -> Verdict:

@@ -20,8 +20,10 @@ SAYING = (
     "ss_output_name", "sd_merge_models",
 )
 """Metadata in which the name of a checkpoint, or of what it was made from, stands; other keys hold texts and tags."""
+DISTILLED = re.compile(r"lightning|turbo|hyper[-_ ]?(sd|xl)|(?<![a-z])(lcm|dmd2)(?![a-z])", re.I)
+"""Names of models made to draw in a few steps."""
 KINDS = (
-    (re.compile(r"lightning|turbo|hyper[-_ ]?(sd|xl)|(?<![a-z])(lcm|dmd2)(?![a-z])", re.I),
+    (DISTILLED,
      "Made for few steps (turbo or lightning): LayerDiffuse gives poor layers with it. Take the ordinary version of "
      "the checkpoint, if need be with a LoRA for few steps."),
     (re.compile(r"illustrious|noob[-_ ]?ai|noob[-_ ]?xl", re.I),
