@@ -31,6 +31,8 @@ from protocol.images import frames  # noqa: E402
 from protocol.job import Box, Layer, LayerSet, ModelInfo, Phase, Progress, Thumbnail  # noqa: E402
 from protocol.request import Operation, Role  # noqa: E402
 
+from .library import Library  # noqa: E402
+
 MODELS = (
     ModelInfo(
         "builtin",
@@ -43,6 +45,10 @@ MODELS = (
     ),
     ModelInfo("other", "Another model with a name that is rather long", "sdxl", 1024, (Operation.OBJECT,), ""),
 )
+ABOUT_FILES = (
+    messages.ListFiles, messages.Install, messages.PauseInstall, messages.ResumeInstall, messages.CancelInstall,
+    messages.RemoveFiles,
+)  # fmt: skip
 STEPS = 8
 LINE = threading.Lock()
 FIRST = {"cut": threading.Event(), "nonsense": threading.Event()}
@@ -96,6 +102,7 @@ class Client:
         self.send = lambda message: None
         self.connection: Any = None
         self.lock = threading.RLock()
+        self.library = Library(self.tell)
 
     def tell(self, message):
         with self.lock:
@@ -212,6 +219,8 @@ def talk(connection):
                 (HERE / "cancelled_all").touch()
                 for entry in client.jobs.values():
                     entry["cancel"].set()
+            elif isinstance(message, ABOUT_FILES):
+                client.library.answer(message)
             elif isinstance(message, messages.Acknowledge):
                 client.jobs.pop(message.job, None)
                 with open(HERE / "acknowledged", "a", encoding="utf-8") as log:
