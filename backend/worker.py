@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.job import LayerSet
-from protocol.messages import Cancel, Cancelled, Done, Failed, FromServer, Generate, Running, build, parse
+from protocol.messages import Cancel, Cancelled, Done, Failed, FromServer, Generate, Preview, Running, build, parse
 
 if TYPE_CHECKING:
     from .engine.generate import Cache
@@ -86,6 +86,7 @@ class Worker:
                 lambda progress: self._send(Running(message.job, progress)),
                 lambda: self._inbox.cancelled(message.job),
                 self._cache,
+                lambda thumbnail: self._send(Preview(message.job, thumbnail)),
             )
         except Stopped:
             return None

@@ -23,6 +23,7 @@ from . import loras, patches, prompts
 from .checkpoints import BaseModel, load_base, load_decoder, load_encoder, load_layers, wrong_contents
 from .device import HOST, Device, free
 from .loras import LoraUse
+from .preview import Ledger
 from .sharing import Attached, SharingLayers, attach
 from .transparency_nets import OffsetEncoder, TransparentDecoder
 
@@ -41,10 +42,11 @@ class Loaded:
     Attributes:
         base: the networks.
         device: where and how they run.
+        previews: what previews of it have cost.
     """
 
     def __init__(self, base: BaseModel, device: Device) -> None:
-        self.base, self.device = base, device
+        self.base, self.device, self.previews = base, device, Ledger()
         self._loras: tuple[LoraUse, ...] = ()
         self._under: patches.Applied | None = None
         self._over: patches.Applied | Attached | None = None

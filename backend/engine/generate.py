@@ -28,7 +28,7 @@ from .loras import LoraUse
 from .sizes import Working, to_request, working_size
 from .stage import Picture, Stage, Texts, run
 from .verdict import verdict
-from .way import Cancelled, Report, Way
+from .way import Cancelled, Report, Show, Way
 
 __all__ = ["Cache", "Cancelled", "generate"]
 
@@ -41,7 +41,7 @@ NAME_LENGTH = 80
 
 def generate(
     request: Request, images: Sequence[bytes], files: ModelFiles, report: Report, cancelled: Callable[[], bool],
-    cache: Cache | None = None,
+    cache: Cache | None = None, show: Show | None = None,
 ) -> LayerSet:
     """Generate what a request asks for.
 
@@ -52,6 +52,7 @@ def generate(
         report: told the phase and fraction before every model call and at the end.
         cancelled: asked before every model call.
         cache: keeps the loaded model for the next job.
+        show: told a small picture of what is being made now and then, as `preview` says.
 
     Returns:
         For each image of the batch the layers of all its stages, each over the whole requested area. A blend is hidden
@@ -72,7 +73,7 @@ def generate(
     for mode in modes:
         for use in _texts(request, mode)[1]:
             files.lora(use.name)
-    job = _Job(request, given, modes, used, files, Way(report, cancelled, len(modes)), cache or Cache())
+    job = _Job(request, given, modes, used, files, Way(report, cancelled, len(modes), show), cache or Cache())
     device = choose(files.info.family)
     try:
         return job.run(device)

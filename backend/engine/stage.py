@@ -20,6 +20,8 @@ from protocol.request import Decoding, Resize, Role, Sampler
 from . import conditions, prompts, tiles, transparency
 from .cache import Cache, Loaded
 from .denoise import Denoiser, Guide, Limits
+from .preview import Previewer, decode_small
+from .sampling import Denoiser as Model
 from .sampling import sample, stop_sigma
 from .sizes import LATENT_CELL, Working
 from .way import Way
@@ -86,7 +88,7 @@ def run(stage: Stage, loaded: Loaded, files: ModelFiles, cache: Cache, way: Way)
         way.check()
         loaded.use_mode(stage.mode, files.layer(stage.mode.name), stage.weight)
         try:
-            latents = _denoise(stage, loaded, guide, control, init, way)
+            latents = _denoise(stage, loaded, files, cache, guide, control, init, way)
         finally:
             if loaded.attached is not None:
                 loaded.attached.set_control(None)
@@ -144,7 +146,8 @@ def _guide(stage: Stage, loaded: Loaded, channels: Tensor | None) -> Guide:
 
 
 def _denoise(
-    stage: Stage, loaded: Loaded, guide: Guide, control: Tensor | None, init: Tensor | None, way: Way
+    stage: Stage, loaded: Loaded, files: ModelFiles, cache: Cache, guide: Guide, control: Tensor | None,
+    init: Tensor | None, way: Way,
 ) -> Tensor:
     """Scaled latents ``[B·f, C, h, w]`` float32; every picture's noise comes from its own seed, so that a batch equals
     its images made alone."""
@@ -159,12 +162,33 @@ def _denoise(
     )
     seeds = [(seed + frame) % (MAX_SEED + 1) for seed in stage.seeds for frame in range(frames)]
     latents = sample(
-        stage.sampler, denoise, seeds,
+        stage.sampler, _shown(denoise, stage, loaded, files, cache, way), seeds,
         (loaded.base.vae.config.latent_channels, working.height // LATENT_CELL, working.width // LATENT_CELL),
         stage.steps, loaded.device.place, lambda step, total: way.at(Phase.DENOISING, step, total),
         init=init, strength=stage.strength,
     )
     return finite(latents, loaded, "denoising")
+
+
+def _shown(denoise: Model, stage: Stage, loaded: Loaded, files: ModelFiles, cache: Cache, way: Way) -> Model:
+    """The model, with a preview now and then of what it has denoised; not where networks wait in the host's memory."""
+    if way.show is None or loaded.device.offload:
+        return denoise
+    base, frames = loaded.base, stage.mode.frames
+    role = Role.FOREGROUND if Role.FOREGROUND in frames else frames[0]
+    decoder = cache.decoder(files.transparent_decoder(), loaded.device) if role is Role.FOREGROUND else None
+    row = frames.index(role)
+    preview = Previewer(
+        role, stage.steps, stage.working, lambda latent: decode_small(base.vae, decoder, latent),
+        loaded.previews, way.show,
+    )
+
+    def model(x: Tensor, sigma: float, time: int) -> Tensor:
+        denoised = denoise(x, sigma, time)
+        preview.after_step(denoised[row:row + 1] / base.scaling_factor)
+        return denoised
+
+    return model
 
 
 def _decode(

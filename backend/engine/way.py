@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from protocol.job import Phase, Progress
+from protocol.job import Phase, Progress, Thumbnail
 
 Report = Callable[[Progress], None]
+Show = Callable[[Thumbnail], None]
 
 START = {Phase.LOADING: (0.0, 0.08), Phase.PROMPT: (0.08, 0.1)}
 """Share in the whole job of what is done before the first stage; it need not be exact, only never run backwards."""
@@ -25,10 +26,14 @@ class Way:
         report: told where the job is; the fraction never decreases.
         cancelled: asked before every model call.
         stages: number of stages.
+        show: told each preview; without it there are none.
     """
 
-    def __init__(self, report: Report, cancelled: Callable[[], bool], stages: int) -> None:
+    def __init__(
+        self, report: Report, cancelled: Callable[[], bool], stages: int, show: Show | None = None
+    ) -> None:
         self._report, self._cancelled, self._stages = report, cancelled, stages
+        self.show = show
         self._stage = 0
         self._fraction = 0.0
 
