@@ -137,6 +137,7 @@ class ModelsView(QtWidgets.QDialog):
             QtWidgets.QMessageBox.Icon.Question, tr("Models"), question, Buttons.Yes | Buttons.No, self
         )
         box.setObjectName("models_question")
+        box.setDefaultButton(Buttons.No)
         box.setAttribute(QtCore.Qt.WidgetAttribute.WA_DeleteOnClose)
         box.button(Buttons.Yes).clicked.connect(lambda: self.removed.emit(name))
         box.open()

@@ -1,0 +1,58 @@
+"""What is said of model files and downloads, without Krita."""
+
+import pytest
+
+
+@pytest.fixture
+def words(plugin):
+    return plugin("docker.models_words")
+
+
+def info(plugin, state, size=2_000_000_000, done=0):
+    library = plugin("protocol.library")
+    return library.FileInfo("layer.safetensors", "", "", "sdxl", size, done, library.FileState(state))
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 kB"), (999_499, "999 kB"), (999_500, "1 MB"), (999_499_999, "999 MB"), (1e9, "1.0 GB"), (6.94e9, "6.9 GB")],
+)
+def test_amounts_of_bytes(words, size, text):
+    assert words.amount(size) == text
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        (("installed", "elsewhere"), "installed"),
+        (("elsewhere", "elsewhere"), "elsewhere"),
+        (("missing", "missing"), "missing"),
+        (("missing", "installed"), "partial"),
+        (("elsewhere", "partial"), "partial"),
+    ],
+)
+def test_state_of_a_bundle(plugin, words, states, state):
+    assert words.state_of([info(plugin, each) for each in states]).value == state
+
+
+def test_what_is_here_of_a_bundle_and_how_large_it_is(plugin, words):
+    files = [info(plugin, "partial", done=300_000_000), info(plugin, "elsewhere", done=2_000_000_000)]
+    assert words.state_text(files) == "2.3 GB are here"
+    assert words.size_text(files) == "4.0 GB"
+    assert words.size_text([*files, info(plugin, "missing", size=0)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "speed", "paused", "text"),
+    [
+        (0, 0, 0.0, False, "Beginning…"),
+        (0, 10**9, 0.0, False, "0 kB of 1.0 GB"),
+        (5 * 10**8, 10**9, 25e6, False, "500 MB of 1.0 GB · 25 MB/s · 20 s left"),
+        (0, 9 * 10**9, 1e7, False, "0 kB of 9.0 GB · 10 MB/s · 15 min left"),
+        (0, 9 * 10**9, 1e6, False, "0 kB of 9.0 GB · 1 MB/s · 2.5 h left"),
+        (10**9, 10**9, 25e6, True, "1.0 GB of 1.0 GB · paused"),
+    ],
+)
+def test_how_far_a_download_is(plugin, words, done, total, speed, paused, text):
+    download = plugin("protocol.library").Download(("sdxl",), done, total, speed, paused)
+    assert words.download_text(download) == text
