@@ -94,4 +94,7 @@ def why_not(task: Task, model: ModelInfo | None) -> str:
     """Return why a model cannot do a task, in the person's language; "" when it can, or while no model is known."""
     if model is None or task.operation in model.operations:
         return ""
-    return tr("{model} cannot do this: the files for it are not installed.", model=model.name)
+    lack = model.lacks.get(task.operation.value)
+    if lack is None:
+        return tr("{model} cannot do this: models of its kind have no such mode.", model=model.name)
+    return tr("{model} cannot do this.", model=model.name) + f" {lack}."

@@ -75,6 +75,7 @@ class Session:
         self._clock = clock
         self.link = LinkState.IDLE
         self.models: tuple[ModelInfo, ...] = ()
+        self.loras: tuple[str, ...] = ()
         self.jobs: dict[str, Job] = {}
         self.notice: Notice | None = None
 
@@ -200,7 +201,7 @@ class Session:
         if isinstance(message, Welcome):
             self._welcome(message)
         elif isinstance(message, Models):
-            self.models = message.models
+            self.models, self.loras = message.models, message.loras
         elif isinstance(message, Failed):
             if self._wanted(message.job):
                 self.notice = Notice.of(message.error)
@@ -257,7 +258,7 @@ class Session:
 
     def _welcome(self, message: Welcome) -> None:
         self.link = LinkState.READY
-        self.models = message.models
+        self.models, self.loras = message.models, message.loras
         held = {status.job: status for status in message.jobs}
         for job in self.unfinished:
             status = held.get(job.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
 
@@ -110,3 +111,17 @@ def _usable(name: str, default: object, value: object) -> object | None:
         return None
     low, high = _RANGES[name]
     return value if low <= value <= high else None
+
+
+def prompts_text(prompts: Sequence[str]) -> str:
+    """Return earlier prompts as text for `prompts_of`."""
+    return json.dumps(list(prompts))
+
+
+def prompts_of(text: str) -> list[str]:
+    """Read what `prompts_text` wrote; none when that is unusable."""
+    try:
+        stored = json.loads(text)
+    except ValueError:
+        return []
+    return [prompt for prompt in stored if isinstance(prompt, str)] if isinstance(stored, list) else []

@@ -138,3 +138,52 @@ def test_long_prompts_are_remembered_as_they_are(plugin):
 def test_settings_of_another_version_keep_what_is_known(plugin):
     settings = plugin("settings")
     assert settings.Settings.from_text('{"prompt": "x", "colour": 1}') == settings.Settings(prompt="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "step", "after", "selected"),
+    [
+        ("a red apple", 4, 4, 0.1, "a (red:1.1) apple", "(red:1.1)"),
+        ("a (red:1.1) apple", 4, 4, 0.1, "a (red:1.2) apple", "(red:1.2)"),
+        ("a (red:1.1) apple", 2, 11, -0.1, "a red apple", "red"),
+        ("a red apple", 2, 11, -0.1, "a (red apple:0.9)", "(red apple:0.9)"),
+        ("a red apple, ", 12, 13, 0.1, "a red apple, ", ""),
+        ("a red ", 1, 6, 0.1, "a (red:1.1) ", "(red:1.1)"),
+        ("(x:2)", 1, 1, 0.1, "(x:2)", "(x:2)"),
+        ("(x:0.1)", 1, 1, -0.1, "(x:0.1)", "(x:0.1)"),
+        ("", 0, 0, 0.1, "", ""),
+        ("one,two", 4, 4, 0.1, "one,(two:1.1)", "(two:1.1)"),
+    ],
+)
+def test_words_get_weights(plugin, text, start, end, step, after, selected):
+    new, first, last = plugin("words").emphasised(text, start, end, step)
+    assert (new, new[first:last]) == (after, selected)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a cat <", [(6, "<lora:Ink:1>"), (6, "<lora:more ink:1>")]),
+        ("<lora:in", [(0, "<lora:Ink:1>"), (0, "<lora:more ink:1>")]),
+        ("<lora:mo", [(0, "<lora:more ink:1>")]),
+        ("<lora:ink:1", []),
+        ("<low", []),
+        ("a cat", []),
+    ],
+)
+def test_loras_are_suggested_as_tags(plugin, text, found):
+    assert plugin("words").lora_suggestions(text, ("more ink", "Ink")) == found
+
+
+def test_prompts_are_remembered_newest_first_and_once(plugin):
+    remembered = plugin("words").remembered
+    assert remembered(["b", "a"], "a") == ["a", "b"]
+    assert remembered(["b"], "  ") == ["b"]
+    assert len(remembered([str(n) for n in range(50)], "x")) == plugin("words").MOST_PROMPTS
+
+
+def test_earlier_prompts_survive_and_nonsense_is_none(plugin):
+    settings = plugin("settings")
+    assert settings.prompts_of(settings.prompts_text(["ein Äpfel", "b"])) == ["ein Äpfel", "b"]
+    assert settings.prompts_of("") == settings.prompts_of("{") == settings.prompts_of("3") == []
+    assert settings.prompts_of('["a", 3]') == ["a"]

@@ -22,7 +22,7 @@ from ..protocol.limits import MAX_SEED
 from ..protocol.request import Operation, Request, Source
 from ..qt import QtCore, QtWidgets
 from ..session import LinkState, Session
-from ..settings import Settings, SizeMode
+from ..settings import Settings, SizeMode, prompts_of, prompts_text
 from ..styles import Styles
 from ..translation import mark, tr
 from .first_start import FirstStart, Way
@@ -100,6 +100,7 @@ class Controller(QtCore.QObject):
         self._starting = self._timer(START_MS, self._link.start)
         self._starting.timeout.connect(self._restore)
         panel.show_settings(self._fields)
+        panel.prompt.earlier = prompts_of(canvas.read_setting("prompts", ""))
         panel.shown.connect(self._shown)
         panel.edited.connect(self._edited)
         panel.prompt.submitted.connect(self.generate)
@@ -173,6 +174,7 @@ class Controller(QtCore.QObject):
             self.session.report(Notice(str(error), tr("Choose another area or size.")))
         else:
             self.session.generate(request, document, area, pixels, place, source, self._queue.order)
+            self._panel.prompt.remember()
             self._save()
 
     def _ask(self, request: Request, document, area: Area, pixels: Sequence[bytes]) -> None:
@@ -337,6 +339,7 @@ class Controller(QtCore.QObject):
             panel.show_models(session.models, self._fields.model)
             self._styling.show_models(session.models)
             self._show_model()
+        panel.prompt.loras = session.loras
         unfinished = session.unfinished
         self._queue.show_jobs(unfinished)
         self.results.show_jobs(unfinished)
@@ -367,6 +370,7 @@ class Controller(QtCore.QObject):
 
     def _save(self) -> None:
         canvas.write_setting("fields", self._fields.to_text())
+        canvas.write_setting("prompts", prompts_text(self._panel.prompt.earlier))
 
 
 def _close(link: Link, save: Callable[[], None], _panel=None) -> None:

@@ -1,23 +1,36 @@
-"""The prompt field, which knows the names of the objects that the chosen model can draw."""
+"""The prompt field, which knows what the chosen model can draw, the LoRAs, and what was asked for before."""
 
 from __future__ import annotations
 
 from ..qt import QtCore, QtGui, QtWidgets
-from ..words import suggestions
+from ..words import emphasised, lora_suggestions, remembered, suggestions
 
 LINES = 3
 Key = QtCore.Qt.Key
 CHOOSE = (Key.Key_Down, Key.Key_Up)
+EMPHASIS_STEP = 0.05
+Modifier = QtCore.Qt.KeyboardModifier
 
 
 class PromptEdit(QtWidgets.QPlainTextEdit):
-    """A text of a few lines; Ctrl+Enter submits it."""
+    """A text of a few lines.
+
+    Ctrl+Enter submits it; Ctrl+Up and Ctrl+Down change the weight of what is selected or of the word at the cursor;
+    Alt+Up and Alt+Down bring earlier prompts.
+
+    Attributes:
+        names, loras: what is suggested.
+        earlier: prompts that were submitted, newest first.
+    """
 
     submitted = QtCore.pyqtSignal()
 
     def __init__(self, parent=None) -> None:
         super().__init__(parent)
         self.names: tuple[str, ...] = ()
+        self.loras: tuple[str, ...] = ()
+        self.earlier: list[str] = []
+        self._shown, self._draft = -1, ""
         self.setTabChangesFocus(True)
         metrics = self.fontMetrics()
         frame = 2 * (self.frameWidth() + int(self.document().documentMargin()))
@@ -34,7 +47,7 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
 
     def event(self, event) -> bool:
         """Keep Ctrl+Enter from Krita's own shortcuts, and Tab from moving the focus away from the suggestions."""
-        if event.type() == QtCore.QEvent.Type.ShortcutOverride and _submits(event):
+        if event.type() == QtCore.QEvent.Type.ShortcutOverride and (_submits(event) or _steps(event)):
             event.accept()
             return True
         if event.type() == QtCore.QEvent.Type.KeyPress and event.key() == Key.Key_Tab and self._list.isVisible():
@@ -43,10 +56,14 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
         return super().event(event)
 
     def keyPressEvent(self, event) -> None:  # noqa: N802 - Qt's name
-        """Submit, or move in the suggestions; the rest is typing."""
+        """Submit, change a weight, bring another prompt, or move in the suggestions; the rest is typing."""
         if _submits(event):
             self._list.hide()
             self.submitted.emit()
+        elif _steps(event) == Modifier.ControlModifier:
+            self._emphasise(EMPHASIS_STEP if event.key() == Key.Key_Up else -EMPHASIS_STEP)
+        elif _steps(event) == Modifier.AltModifier:
+            self._bring(1 if event.key() == Key.Key_Up else -1)
         elif self._list.isVisible() and event.key() == Key.Key_Escape:
             self._list.hide()
         elif self._list.isVisible() and event.key() in CHOOSE:
@@ -74,10 +91,40 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
         self.moveCursor(QtGui.QTextCursor.MoveOperation.End)
         self._list.hide()
 
+    def remember(self) -> None:
+        """Keep what stands here for Alt+Up."""
+        self.earlier = remembered(self.earlier, self.toPlainText())
+        self._shown = -1
+
+    def _emphasise(self, step: float) -> None:
+        cursor = self.textCursor()
+        text, start, end = emphasised(self.toPlainText(), cursor.selectionStart(), cursor.selectionEnd(), step)
+        self._replace(text)
+        cursor.setPosition(start)
+        cursor.setPosition(end, QtGui.QTextCursor.MoveMode.KeepAnchor)
+        self.setTextCursor(cursor)
+
+    def _bring(self, step: int) -> None:
+        if self._shown < 0:
+            self._draft = self.toPlainText()
+        self._shown = max(-1, min(self._shown + step, len(self.earlier) - 1))
+        self._replace(self._draft if self._shown < 0 else self.earlier[self._shown])
+        self.moveCursor(QtGui.QTextCursor.MoveOperation.End)
+
+    def _replace(self, text: str) -> None:
+        """Another text, which Ctrl+Z takes back."""
+        cursor = QtGui.QTextCursor(self.document())
+        cursor.select(QtGui.QTextCursor.SelectionType.Document)
+        cursor.insertText(text)
+        self._list.hide()
+
     def _suggest(self) -> None:
         cursor = self.textCursor()
         at_end = cursor.position() == len(self.toPlainText())
-        found = suggestions(self.toPlainText(), self.names) if at_end and self.hasFocus() else []
+        text = self.toPlainText()
+        found = lora_suggestions(text, self.loras) or suggestions(text, self.names)
+        if not (at_end and self.hasFocus()):
+            found = []
         self._list.clear()
         for start, name in found:
             item = QtWidgets.QListWidgetItem(name)
@@ -104,6 +151,13 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
 
 def _is_enter(event) -> bool:
     return event.key() in (Key.Key_Return, Key.Key_Enter)
+
+
+def _steps(event):
+    """Ctrl or Alt when it is pressed together with an arrow up or down, else None."""
+    pressed = event.modifiers() & (Modifier.ControlModifier | Modifier.AltModifier | Modifier.ShiftModifier)
+    alone = next((one for one in (Modifier.ControlModifier, Modifier.AltModifier) if pressed == one), None)
+    return alone if event.key() in CHOOSE else None
 
 
 def _submits(event) -> bool:

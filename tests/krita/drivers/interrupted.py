@@ -12,6 +12,7 @@ def run(h):
     d = Docker(h)
     yield d.ready()
     yield from names_of_things(h, d)
+    yield from weights_and_earlier_prompts(h, d)
     yield from stroke(h, d, document, gate)
     gate.unlink()
     yield from cancelled(h, d, document)
@@ -47,6 +48,27 @@ def names_of_things(h, d):
     yield d.ready()
     h.krita.action("edit_undo").trigger()
     yield 1
+
+
+def weights_and_earlier_prompts(h, d):
+    edit = d.find("prompt")
+    edit.setPlainText("")
+    yield h.click(edit)
+    yield h.type_text("a pear <lo")
+    yield h.key("Tab")
+    yield h.until(lambda: edit.toPlainText() == "a pear <lora:ink drawing:1>", 5, "the tag of a LoRA")
+    for _ in "ar <lora:ink drawing:1>":
+        yield h.key("Left")
+    for _ in range(2):
+        yield h.key("ctrl+Up")
+    yield h.until(lambda: edit.toPlainText() == "a (pear:1.1) <lora:ink drawing:1>", 5, "a weight")
+    yield h.key("ctrl+Down")
+    yield h.key("ctrl+Down")
+    yield h.until(lambda: edit.toPlainText() == "a pear <lora:ink drawing:1>", 5, "no weight")
+    yield h.key("alt+Up")
+    yield h.until(lambda: edit.toPlainText() == "a red apple, teapot", 5, "the earlier prompt")
+    yield h.key("alt+Down")
+    yield h.until(lambda: edit.toPlainText() == "a pear <lora:ink drawing:1>", 5, "what was typed")
 
 
 def stroke(h, d, document, gate):

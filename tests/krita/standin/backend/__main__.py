@@ -205,7 +205,7 @@ def talk(connection):
                     client.connection = connection
                     client.send = lambda message: connection.send(messages.build(message))
                     held = tuple(messages.JobStatus(job, entry["state"], 0) for job, entry in client.jobs.items())
-                    client.tell(messages.Welcome(VERSION, "stand-in", MODELS, (), held))
+                    client.tell(messages.Welcome(VERSION, "stand-in", MODELS, ("ink drawing",), held))
                     for job, entry in client.jobs.items():
                         if entry["final"] is not None:
                             client.send_final(job)
