@@ -39,7 +39,8 @@ def test_what_is_here_of_a_bundle_and_how_large_it_is(plugin, words):
     files = [info(plugin, "partial", done=300_000_000), info(plugin, "elsewhere", done=2_000_000_000)]
     assert words.state_text(files) == "2.3 GB are here"
     assert words.size_text(files) == "4.0 GB"
-    assert words.size_text([*files, info(plugin, "missing", size=0)]) == ""
+    assert words.size_text([*files, info(plugin, "missing", size=0)]) == "> 4.0 GB"
+    assert words.size_text([info(plugin, "missing", size=0)]) == ""
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,11 @@ def state_text(files: Sequence[FileInfo]) -> str:
 
 
 def size_text(files: Sequence[FileInfo]) -> str:
-    """Say how large files are together; nothing when a size is not known."""
-    return amount(sum(file.size for file in files)) if all(file.size for file in files) else ""
+    """Say how large files are together; "> 9.1 GB" where some sizes are not known, nothing where none is."""
+    known = [file.size for file in files if file.size]
+    if not known:
+        return ""
+    return amount(sum(known)) if len(known) == len(files) else f"> {amount(sum(known))}"
 
 
 def download_text(download: Download) -> str:
