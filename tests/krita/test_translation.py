@@ -6,6 +6,8 @@ import string
 
 import pytest
 
+from backend.models.bundles import BUNDLES
+from backend.models.catalogue import BASES, CATALOGUE
 from krita_plugin.build import HERE, NAME
 
 PLUGIN = HERE / NAME
@@ -28,10 +30,11 @@ def texts_in_code():
 
 
 def shown_texts(plugin):
-    """Every text that the plugin shows: its own, the names of its styles, and the errors of the protocol."""
+    """Every text that the plugin shows: its own, names of styles, errors of the protocol, purposes of the catalogue."""
     styles = {style.name for style in plugin("styles").Styles(PLUGIN / "none").all()}
     errors = {text for pair in plugin("protocol.errors").TEXTS.values() for text in pair}
-    return texts_in_code()[0] | styles | errors
+    purposes = {one.purpose for one in (*BUNDLES, *CATALOGUE, *BASES)}
+    return texts_in_code()[0] | styles | errors | purposes
 
 
 def names_in(text):
