@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
+from installer import hardware
 from protocol import VERSION
 from protocol.errors import LayerDiffusionError
 from protocol.limits import MAX_LINES, MAX_NOTE
@@ -18,6 +19,8 @@ from protocol.messages import Diagnostics
 from .. import __version__
 
 PACKAGES = ("torch", "diffusers", "transformers", "huggingface_hub", "safetensors", "websockets", "pillow", "numpy")
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+"""Of the log's lines."""
 ERRORS = 20
 """The last errors that are kept."""
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
@@ -29,7 +32,7 @@ class Recorder(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(logging.Formatter(FORMAT))
         self.lines: deque[str] = deque(maxlen=MAX_LINES)
         self.errors: deque[str] = deque(maxlen=ERRORS)
 
@@ -48,7 +51,7 @@ class Recorder(logging.Handler):
 
 
 def versions() -> dict[str, str]:
-    """Of the program, of Python and the system, and of the packages that matter."""
+    """Of the program, of Python and the system, of the packages that matter and of the drivers of graphics cards."""
     found = {
         "backend": __version__, "protocol": str(VERSION), "python": sys.version.split()[0],
         "system": platform.platform(), "machine": platform.machine(),
@@ -58,7 +61,13 @@ def versions() -> dict[str, str]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed"
+    found["graphics"] = ", ".join(_card(gpu) for gpu in hardware.detect().gpus) or "none found"
     return found
+
+
+def _card(gpu: hardware.Gpu) -> str:
+    driver = f"driver {'.'.join(map(str, gpu.driver))}" if gpu.driver else "driver" if gpu.works else "no driver"
+    return f"{gpu.name} ({driver})"
 
 
 def without_home(text: str) -> str:

@@ -39,6 +39,7 @@ class Installer:
     ) -> None:
         self._library, self._tell, self._changed = library, tell, changed
         self._task: _Task | None = None
+        self._removing = False
 
     async def files(self) -> Files:
         """What can be installed, and what is."""
@@ -68,9 +69,11 @@ class Installer:
     async def remove(self, names: tuple[str, ...]) -> Files:
         """Delete files. Raises ``unknown_model``, ``missing_file``, or ``invalid_request`` during an installation."""
         self._check_free()
+        self._removing = True
         try:
             await asyncio.to_thread(self._library.remove, names)
         finally:
+            self._removing = False
             await self._changed()
         return await self.files()
 
@@ -86,6 +89,8 @@ class Installer:
                 ErrorCode.INVALID_REQUEST, "Other files are being installed.",
                 "Wait until that is done, or cancel it; what has come is kept.",
             )
+        if self._removing:
+            fail(ErrorCode.INVALID_REQUEST, "Files are being removed.", "Try again in a moment.")
 
     async def _run(self, names: tuple[str, ...], control: Control) -> None:
         loop = asyncio.get_running_loop()
