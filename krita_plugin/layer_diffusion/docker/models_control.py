@@ -41,18 +41,19 @@ class Models(QtCore.QObject):
     ) -> None:  # fmt: skip
         super().__init__(view)
         self._view, self._send, self._report, self._start = view, send, report, start
+        self._wanted = ""
         view.installed.connect(lambda name: send(Install((name,))))
         view.removed.connect(lambda name: send(RemoveFiles((name,))))
         view.paused.connect(lambda paused: send(PauseInstall() if paused else ResumeInstall()))
         view.cancelled.connect(lambda: send(CancelInstall()))
 
     def open(self, bundle: str = "") -> None:
-        """Show the window, with a bundle chosen."""
+        """Show the window, with a bundle chosen as soon as the list is there."""
+        self._wanted = bundle
         self._start()
         self._send(ListFiles())
         self._view.show()
         self._view.raise_()
-        self._view.choose(bundle)
 
     def received(self, message: Message) -> None:
         """Take a message of the server."""
@@ -60,6 +61,8 @@ class Models(QtCore.QObject):
             self._send(ListFiles())
         elif isinstance(message, Files):
             self._view.show_files(message.bundles, message.files)
+            self._view.choose(self._wanted)
+            self._wanted = ""
             self._show(message.download)
             if message.download is None and any(file.state is FileState.PARTIAL for file in message.files):
                 self.said.emit(tr("A model has not come whole; “…” goes on with it."))

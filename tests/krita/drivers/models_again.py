@@ -1,6 +1,6 @@
-"""Driver: after a restart of Krita the download is offered again, ends, and what came can be removed."""
+"""Driver: SDXL layers at the first start; after a restart the download is offered again, ends, and can be removed."""
 
-from models import choose, row
+from models import row
 from vocabulary import Docker
 
 
@@ -8,14 +8,13 @@ def run(h):
     h.new_document(128, 128)
     yield 0.5
     d = Docker(h)
+    yield h.click(d.find("first_layers"))
+    yield h.until(lambda: d.find("models_view").isVisible(), 5, "the window")
     yield d.ready()
     yield h.until(lambda: "not come whole" in d.find("install_note").text(), 5, "the offer to go on")
     yield h.screenshot("offered_again")
-    d.find("fields").ensureWidgetVisible(d.find("models"))
-    yield 0.3
-    yield h.click(d.find("models"))
     yield h.until(lambda: row(d, 1) == ["2.0 GB", "1.0 GB are here"], 5, "what came before")
-    choose(d, 1)
+    h.check("the bundle of the button", d.find("models_view").chosen == "sdxl-layers", d.find("models_view").chosen)
     yield h.click(d.find("models_install"))
     yield h.until(lambda: row(d, 1)[1] == "installed", 20, "the whole bundle")
     h.check("nothing more to install", not d.find("models_install").isEnabled())
