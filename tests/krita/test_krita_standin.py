@@ -53,6 +53,7 @@ def test_queue(krita, standin):
 
 def test_first_start_and_models(krita, standin):
     (standin / "slow").touch()
-    krita("models.py", standin, settings={"layer_diffusion": {"first_start": ""}})
+    first = {"layer_diffusion": {"first_start": ""}}
+    krita("models.py", standin, settings=first)
     (standin / "slow").unlink()
-    krita("models_again.py", standin)
+    krita("models_again.py", standin, settings=first)
