@@ -38,8 +38,8 @@ class Operation(str, Enum):
 
     @property
     def refines(self) -> bool:
-        """Whether it makes a transparent layer, which then may start from one: `Source.INIT`."""
-        return self not in (Operation.BACKGROUND_FOR_OBJECT, Operation.BLEND, Operation.EXTRACT_BACKGROUND)
+        """Whether its transparent layer or its blend may start from a picture: `Source.INIT`."""
+        return self not in (Operation.BACKGROUND_FOR_OBJECT, Operation.EXTRACT_BACKGROUND)
 
 
 class Role(str, Enum):
@@ -236,7 +236,7 @@ class Request:
         if Source.INIT in sources and not self.operation.refines:
             fail(
                 ErrorCode.INVALID_REQUEST, f"The operation {self.operation.value!r} cannot refine a layer.",
-                "Refine with an operation that makes a transparent layer.",
+                "Refine with an operation that makes a transparent layer or a blend alone.",
             )
 
 

@@ -19,7 +19,7 @@ from backend.models.needs import needed
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.job import Box, Layer, LayerSet, Phase
 from protocol.limits import MAX_NAME, MAX_SEED
-from protocol.request import Request, Role, Source
+from protocol.request import Operation, Request, Role, Source
 
 from . import conditions, loras, transparency
 from .cache import PARTS, Cache, sha256
@@ -124,7 +124,7 @@ class _Job:
         if index and (mode.family, mode.name) in CHAINED:
             sampler, stop_at = CHAINED[mode.family, mode.name]
         shown = {role: self._shown(role, images) for role in mode.conditions}
-        refined = mode.transparent and Source.INIT in self.given
+        refined = Source.INIT in self.given and (mode.transparent or request.operation is Operation.BLEND)
         return Stage(
             mode, sampler, request.steps, request.cfg, stop_at, request.weight, request.decoding,
             texts, [self._seed(mode, index) for index in range(request.batch)], self.working, shown,

@@ -55,7 +55,7 @@ class Stage:
         shown: condition pictures of each role, as `conditions.condition` gives them: one for all images, or one for
             each.
         resize: how `init` is brought to the working size.
-        init: what a transparent result starts from, straight RGBA uint8, or None.
+        init: what the result starts from, straight RGBA uint8, or None.
         strength: as in `Request`.
     """
 
@@ -120,11 +120,15 @@ def _encode(
         init = None
         if stage.init is not None:
             way.at(Phase.ENCODING, done, total)
-            encoder = cache.encoder(files.transparent_encoder(), loaded.device)
-            with loaded.device.holding(encoder):
-                init = conditions.encode_transparent(
-                    vae, encoder, stage.init, stage.working, stage.resize, base.scaling_factor
-                )
+            if stage.mode.transparent:
+                encoder = cache.encoder(files.transparent_encoder(), loaded.device)
+                with loaded.device.holding(encoder):
+                    init = conditions.encode_transparent(
+                        vae, encoder, stage.init, stage.working, stage.resize, base.scaling_factor
+                    )
+            else:
+                picture = conditions.condition(stage.init, stage.working, stage.resize)
+                init = conditions.encode(vae, picture, base.scaling_factor)
     channels = None
     if latents:
         joined = [torch.cat(one).expand(count, -1, -1, -1) for one in latents]

@@ -23,6 +23,6 @@ def needed(request: Request, files: ModelFiles) -> tuple[Path, ...]:
     used = [files.layer(mode.name) for mode in modes]
     if any(mode.transparent for mode in modes):
         used.append(files.transparent_decoder())
-    if Source.INIT in given:
-        used.append(files.transparent_encoder())
+        if Source.INIT in given:
+            used.append(files.transparent_encoder())
     return tuple(used)

@@ -25,7 +25,7 @@ from tests.engine import tiny, tiny_sdxl
 
 FAMILIES = ("sd15", "sdxl")
 EVERY = [(family, operation) for family in FAMILIES for operation in OPERATIONS[family]]
-TRANSPARENT = [(family, operation) for family, operation in EVERY if operation.refines]
+REFINING = [(family, operation) for family, operation in EVERY if operation.refines]
 F, B, M = Role.FOREGROUND, Role.BACKGROUND, Role.BLEND
 MADE = {
     Operation.OBJECT: (F,), Operation.SCENE: (B, F, M), Operation.OBJECT_ON_BACKGROUND: (F, M),
@@ -192,15 +192,17 @@ def test_conditions_of_any_size_fit_any_request(family, mode, models, caches):
         assert pixels(layer).shape == (70, 100, 4) and (pixels(layer)[..., 3] == 255).all()
 
 
-@pytest.mark.parametrize(("family", "operation"), TRANSPARENT)
+@pytest.mark.parametrize(("family", "operation"), REFINING)
 def test_refining_keeps_what_the_strength_leaves(family, operation, models, caches):
+    role = F if F in operation.makes else M
+
     def refined(strength: float) -> Layer:
         result = run(family, models, caches, operation, Source.INIT, strength=strength, steps=8)
-        return next(layer for layer in result.layers if layer.role is F)
+        return next(layer for layer in result.layers if layer.role is role)
 
     weak, medium, strong = (refined(strength) for strength in (0.0, 0.4, 1.0))
     plain = run(family, models, caches, operation, steps=8)
-    drawn = next(layer for layer in plain.layers if layer.role is F)
+    drawn = next(layer for layer in plain.layers if layer.role is role)
     distances = [np.abs(pixels(one) - pixels(weak)).mean() for one in (medium, strong, drawn)]
     assert 0 < distances[0] < distances[1]
     assert not same(strong, drawn, 0), "even then a trace of the picture is left in the first noise"
