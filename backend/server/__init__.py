@@ -14,11 +14,10 @@ from ssl import SSLContext
 from protocol import VERSION
 from protocol.errors import LayerDiffusionError
 
-from .. import worker
 from ..models.library import Library
-from . import app, lifetime
+from . import app, lifetime, workers
 from .credential import given_token, tls, token_file
-from .diagnostics import Recorder
+from .diagnostics import FORMAT, Recorder
 from .hub import Hub
 
 IDLE = 900.0
@@ -69,8 +68,9 @@ async def _serve(
 
     lifetime.on_signals(request_stop)
     recorder = Recorder()
-    logging.getLogger("backend").addHandler(recorder)
-    hub = Hub(worker.main, Library(), recorder, idle)
+    logging.basicConfig(format=FORMAT, handlers=[logging.StreamHandler(), recorder], force=True)
+    logging.getLogger("backend").setLevel(logging.INFO)
+    hub = Hub(await asyncio.to_thread(workers.targets), Library(), recorder, idle)
     with given_token(token) if token else token_file(state_file) as (secret, path):
         async with app.listening(hub, host, port, secret, context) as port:
             _print(

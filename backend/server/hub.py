@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from protocol import VERSION
@@ -50,7 +50,8 @@ from .incoming import Incoming, Pictures
 from .installing import Installer
 from .jobs import Job, Jobs
 from .outbox import Outbox
-from .supervisor import Outcome, Supervisor, Target
+from .supervisor import Outcome, Target
+from .workers import Workers
 
 SERVER = "layer-diffusion backend"
 REPLACED = 4001
@@ -66,15 +67,15 @@ class Hub:
     """The server's state. Everything runs in one event loop, between two awaits nothing else happens.
 
     Args:
-        target: main function of the worker process.
+        targets: main functions of the worker processes, one for each device.
         library: the models of this machine.
         recorder: keeps what `diagnose` asks for.
         idle: seconds without a job after which the memory of models is given back; 0 for never.
     """
 
-    def __init__(self, target: Target, library: Library, recorder: Recorder, idle: float = 0.0) -> None:
+    def __init__(self, targets: Sequence[Target], library: Library, recorder: Recorder, idle: float = 0.0) -> None:
         self.jobs = Jobs()
-        self.supervisor = Supervisor(target, self._progress, self._outcome)
+        self.workers = Workers(targets, self._progress, self._outcome)
         self._library, self._recorder, self._idle = library, recorder, idle
         self._installer = Installer(library, self._send_all, self._models_changed)
         self._idling: asyncio.TimerHandle | None = None
@@ -103,7 +104,7 @@ class Hub:
             if job.final:
                 self._send_state(job)
         if not self._stopping:
-            self.supervisor.warm()
+            self.workers.warm()
         if replaced is not None:
             # Not awaited: a connection that is dead already takes its time to close.
             closing = asyncio.create_task(replaced.close(REPLACED, "replaced by a newer connection of this client"))
@@ -175,7 +176,7 @@ class Hub:
             await asyncio.wait(rooms, timeout=1)
         for room in rooms:
             room.cancel()
-        await self.supervisor.stop()
+        await self.workers.stop()
 
     async def _generate(self, client: str, message: Generate, incoming: Incoming) -> None:
         if (halved := self._abandon(incoming)) is not None:
@@ -225,40 +226,39 @@ class Hub:
             # Its final state is on its way already.
             return
         if job.state is State.RUNNING:
-            self.supervisor.cancel(job.id)
+            self.workers.cancel(job)
         self._finish(job, None)
 
     def _advance(self) -> None:
-        """Start the next job if the worker is free, and tell the waiting ones where they stand."""
-        if not self._stopping and not self.supervisor.busy and (job := self.jobs.take()) is not None:
-            self.supervisor.run(job.id, job.request, job.pictures)
+        """Start the next jobs if workers are free, and tell the waiting ones where they stand."""
+        while not self._stopping and self.workers.free and (job := self.jobs.take()) is not None:
+            self.workers.run(job)
             self._send_state(job)
         self._rest()
         for job in self.jobs.renumber():
             self._send_state(job)
 
     async def _unload(self) -> None:
-        if self.supervisor.busy:
+        if not self.workers.idle:
             fail(ErrorCode.INVALID_REQUEST, "A picture is being made.", "Wait until it is done, or cancel it.")
-        await self.supervisor.unload()
+        await self.workers.unload()
 
     def _diagnose(self) -> Diagnostics:
         models = ", ".join(f"{model.id} ({model.family})" for model in self._library.models())
-        worker = "running" if self.supervisor.pid else "not loaded"
-        return self._recorder.diagnostics(models=models, worker=worker, jobs=len(self.jobs.unfinished()))
+        workers, jobs = len(self.workers.pids), len(self.jobs.unfinished())
+        return self._recorder.diagnostics(models=models, workers=workers, jobs=jobs)
 
     def _rest(self) -> None:
         """Count anew how long there has been nothing to do."""
         if self._idling is not None:
             self._idling.cancel()
             self._idling = None
-        if self._idle and not self._stopping and not self.supervisor.busy:
+        if self._idle and not self._stopping and self.workers.idle:
             loop = asyncio.get_running_loop()
-            self._idling = loop.call_later(self._idle, lambda: asyncio.ensure_future(self.supervisor.unload()))
+            self._idling = loop.call_later(self._idle, lambda: asyncio.ensure_future(self.workers.unload()))
 
-    def _progress(self, running: Running | Preview) -> None:
-        job = self.jobs.running
-        if job is None or job.state is not State.RUNNING:
+    def _progress(self, job: Job, running: Running | Preview) -> None:
+        if job.state is not State.RUNNING:
             return
         if isinstance(running, Preview):
             self._send(job.client, running)
@@ -266,9 +266,7 @@ class Hub:
             job.progress = running.progress
             self._send(job.client, running)
 
-    def _outcome(self, job_id: str, outcome: Outcome) -> None:
-        job, self.jobs.running = self.jobs.running, None
-        assert job is not None and job.id == job_id
+    def _outcome(self, job: Job, outcome: Outcome) -> None:
         # One that was cancelled has its final state; what the worker still delivers is dropped.
         if job.state is State.RUNNING:
             self._finish(job, outcome)

@@ -57,14 +57,13 @@ class Job:
 
 
 class Jobs:
-    """All jobs by client and id, and the queue. `running` is the job that occupies the worker, even once cancelled."""
+    """All jobs by client and id, and the queue."""
 
     def __init__(self) -> None:
         self._jobs: dict[tuple[str, str], Job] = {}
         self._queue: deque[Job] = deque()
         self._turns: dict[str, int] = {}
         self._count = itertools.count()
-        self.running: Job | None = None
 
     def of(self, client: str) -> list[Job]:
         """Return the jobs held for a client, oldest first."""
@@ -146,10 +145,10 @@ class Jobs:
             del self._jobs[key]
 
     def take(self) -> Job | None:
-        """Make the first waiting job the running one and return it; None when nothing waits."""
+        """Make the first waiting job a running one and return it; None when nothing waits."""
         if not self._queue:
             return None
-        job = self.running = self._order()[0]
+        job = self._order()[0]
         self._queue.remove(job)
         self._turns[job.client] = next(self._count)
         job.state = State.RUNNING
@@ -168,7 +167,7 @@ class Jobs:
 
     def renumber(self) -> list[Job]:
         """Bring the positions of the waiting jobs up to date and return those whose position changed."""
-        ahead = int(self.running is not None and self.running.state is State.RUNNING)
+        ahead = sum(job.state is State.RUNNING for job in self._jobs.values())
         changed = []
         for position, job in enumerate(self._order(), ahead):
             if job.position != position:

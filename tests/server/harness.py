@@ -88,10 +88,11 @@ class Backend:
     """The product's hub and socket, with the fake worker, in a thread with its own event loop."""
 
     def __init__(
-        self, target: Target = fake_worker.main, models: Sequence[ModelInfo] = (MODEL,), idle: float = 0.0
+        self, target: Target = fake_worker.main, models: Sequence[ModelInfo] = (MODEL,), idle: float = 0.0,
+        workers: int = 1,
     ) -> None:
         self.library = Models(models)
-        self._idle = idle
+        self._idle, self._workers = idle, workers
         self._target = target
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="backend")
@@ -114,7 +115,11 @@ class Backend:
 
     @property
     def worker_pid(self) -> int | None:
-        return self._hub.supervisor.pid
+        return next(iter(self.worker_pids), None)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        return self._hub.workers.pids
 
     def connect(self, token: str = TOKEN, **options: Any) -> AbstractContextManager[ClientConnection]:
         """Return a context that opens a websocket and greets nobody."""
@@ -136,7 +141,7 @@ class Backend:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._hub = Hub(self._target, self.library, Recorder(), self._idle)
+        self._hub = Hub([self._target] * self._workers, self.library, Recorder(), self._idle)
         async with app.listening(self._hub, "127.0.0.1", 0, TOKEN) as self.port:
             self._ready.set()
             await self._stop.wait()

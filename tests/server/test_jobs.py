@@ -32,7 +32,6 @@ def _submit(jobs: Jobs, client: str, count: int, what: Request = LARGEST, presen
 def _finish(jobs: Jobs) -> None:
     while (job := jobs.take()) is not None:
         jobs.finish(job, DONE)
-    jobs.running = None
 
 
 def _full(clients: int) -> Jobs:

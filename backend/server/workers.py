@@ -1,0 +1,119 @@
+"""One worker process for each device: which of them gets a job."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from protocol.messages import Preview, Running
+
+from .. import worker
+from .jobs import Job
+from .supervisor import Outcome, Supervisor, Target
+
+NVIDIA = ("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader")
+PATIENCE = 10.0
+"""Seconds that the driver's tool may take."""
+
+
+def targets() -> list[Target]:
+    """The main function of a worker for each graphics card, or one for all that is there; may take seconds."""
+    cards = graphics_cards()
+    return [partial(worker.main, card=card) for card in cards] if len(cards) > 1 else [worker.main]
+
+
+def graphics_cards() -> list[str]:
+    """The NVIDIA cards that may be used, as CUDA_VISIBLE_DEVICES calls them; empty when none can be told."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        try:
+            asked = subprocess.run(NVIDIA, capture_output=True, text=True, errors="replace", timeout=PATIENCE)
+        except (OSError, subprocess.TimeoutExpired):
+            return []
+        visible = ",".join(asked.stdout.split()) if asked.returncode == 0 else ""
+    return [card.strip() for card in visible.split(",") if card.strip()]
+
+
+class Workers:
+    """Several supervisors, each with at most one job. Used from the event loop only.
+
+    `on_progress(job, message)` and `on_outcome(job, outcome)` are called in the event loop; every `run` is followed by
+    exactly one `on_outcome`.
+    """
+
+    def __init__(
+        self, targets: Sequence[Target], on_progress: Callable[[Job, Running | Preview], None],
+        on_outcome: Callable[[Job, Outcome], None],
+    ) -> None:
+        self._on_progress, self._on_outcome = on_progress, on_outcome
+        self._all = [_Worker(target, self._on_progress, self._on_outcome) for target in targets]
+
+    @property
+    def free(self) -> bool:
+        """Whether one of them has no job."""
+        return any(one.job is None for one in self._all)
+
+    @property
+    def idle(self) -> bool:
+        """Whether none of them has a job."""
+        return all(one.job is None for one in self._all)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of those that run."""
+        return [one.supervisor.pid for one in self._all if one.supervisor.pid is not None]
+
+    def warm(self) -> None:
+        """Start the first if none runs; the others take a gigabyte of memory each, and start when they have work."""
+        if not self.pids:
+            self._all[0].supervisor.warm()
+
+    def run(self, job: Job) -> None:
+        """Give a job to one that is free; if possible to one that has the job's model loaded, or at least runs."""
+        model = job.request.model
+        waiting = [one for one in self._all if one.job is None]
+        chosen = min(waiting, key=lambda one: (one.model != model, one.supervisor.pid is None))
+        chosen.run(job)
+
+    def cancel(self, job: Job) -> None:
+        """Ask the worker that has this job to stop it; the outcome follows."""
+        for one in self._all:
+            if one.job is job:
+                one.supervisor.cancel(job.id)
+
+    async def unload(self) -> None:
+        """End those that have no job, with all that they have loaded; the next job starts another."""
+        await asyncio.gather(*(one.supervisor.unload() for one in self._all))
+
+    async def stop(self) -> None:
+        """End all and wait for their end."""
+        await asyncio.gather(*(one.supervisor.stop() for one in self._all))
+
+
+class _Worker:
+    """A supervisor with its job and the model of its last one."""
+
+    def __init__(
+        self, target: Target, on_progress: Callable[[Job, Running | Preview], None],
+        on_outcome: Callable[[Job, Outcome], None],
+    ) -> None:
+        self.supervisor = Supervisor(target, self._progress, self._outcome)
+        self.job: Job | None = None
+        self.model = ""
+        self._on_progress, self._on_outcome = on_progress, on_outcome
+
+    def run(self, job: Job) -> None:
+        self.job, self.model = job, job.request.model
+        self.supervisor.run(job.id, job.request, job.pictures)
+
+    def _progress(self, message: Running | Preview) -> None:
+        assert self.job is not None
+        self._on_progress(self.job, message)
+
+    def _outcome(self, _: str, outcome: Outcome) -> None:
+        assert self.job is not None
+        job, self.job = self.job, None
+        self._on_outcome(job, outcome)
