@@ -23,14 +23,15 @@ def never_stop_at(document, *nodes) -> None:
         action = Krita.instance().action(name)  # each window has its own
         if not action.property(CONNECTED):
             action.setProperty(CONNECTED, True)
-            action.triggered.connect(lambda *_, action=action: QtCore.QTimer.singleShot(0, lambda: _go_on(action)))
+            # By its name: a slot that held the action would make a cycle, which is collected, and the slot with it.
+            action.triggered.connect(lambda *_, name=name: QtCore.QTimer.singleShot(0, lambda: _go_on(name)))
 
 
-def _go_on(action) -> None:
+def _go_on(name: str) -> None:
     document = active_document()
     if document is None:
         return
     document.waitForDone()
     there = {id_of(node) for node in within(document.rootNode())}
     if any(other == document and marks <= there for other, marks in _between):
-        action.trigger()
+        Krita.instance().action(name).trigger()
