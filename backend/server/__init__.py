@@ -8,17 +8,19 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 
 from protocol import VERSION
-from protocol.errors import LayerDiffusionError
+from protocol.errors import ErrorCode, LayerDiffusionError
 
 from ..models.library import Library
 from . import app, lifetime, workers
 from .credential import given_token, tls, token_file
 from .diagnostics import FORMAT, Recorder
 from .hub import Hub
+from .supervisor import Target
 
 IDLE = 900.0
 """Seconds after which an idle backend gives memory back: a pause, not a moment's thought."""
@@ -27,6 +29,7 @@ IDLE = 900.0
 def serve(
     host: str = "127.0.0.1", port: int = 0, parent: int | None = None, state_file: Path | None = None,
     token: Path | None = None, certificate: Path | None = None, key: Path | None = None, idle: float = IDLE,
+    cluster: str | None = None,
 ) -> None:
     """Run the server until SIGINT or SIGTERM, or until the parent is gone. Call it from the main thread.
 
@@ -43,12 +46,14 @@ def serve(
         certificate, key: files in PEM form with which connections are encrypted (TLS); the key may be in the
             certificate's file.
         idle: seconds without a job after which the memory of models is given back; 0 for never.
+        cluster: address of the head of a Ray cluster that this machine is part of, or "auto" for the one that runs
+            here; the workers are where it has graphics cards. By default they are on this machine.
 
     Raises `LayerDiffusionError`: `disk_full` when the token cannot be written, `invalid_request` when host and port,
-    token or certificate cannot be used.
+    token, certificate or cluster cannot be used.
     """
     try:
-        asyncio.run(_serve(host, port, parent, state_file, token, tls(certificate, key), idle))
+        asyncio.run(_serve(host, port, parent, state_file, token, tls(certificate, key), idle, cluster))
     except LayerDiffusionError as error:
         _print({"event": "failed", **error.to_dict()})
         raise
@@ -56,7 +61,7 @@ def serve(
 
 async def _serve(
     host: str, port: int, parent: int | None, state_file: Path | None, token: Path | None, context: SSLContext | None,
-    idle: float,
+    idle: float, cluster: str | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -70,7 +75,8 @@ async def _serve(
     recorder = Recorder()
     logging.basicConfig(format=FORMAT, handlers=[logging.StreamHandler(), recorder], force=True)
     logging.getLogger("backend").setLevel(logging.INFO)
-    hub = Hub(await asyncio.to_thread(workers.targets), Library(), recorder, idle)
+    targets = await asyncio.to_thread(workers.targets if cluster is None else partial(_places, cluster))
+    hub = Hub(targets, Library(), recorder, idle)
     with given_token(token) if token else token_file(state_file) as (secret, path):
         async with app.listening(hub, host, port, secret, context) as port:
             _print(
@@ -90,6 +96,17 @@ async def _serve(
                 watch.add_done_callback(lambda _: stop.set())
             await stop.wait()
             await hub.stop()
+
+
+def _places(cluster: str) -> list[Target]:
+    try:
+        from ..cluster import targets
+    except ImportError as error:
+        raise LayerDiffusionError(
+            ErrorCode.INVALID_REQUEST, f"A cluster needs Ray, which cannot be loaded: {error}.",
+            "Install it with `pip install .[cluster]` in the project's folder, on every machine of the cluster.",
+        ) from error
+    return targets(cluster)
 
 
 def _print(event: dict[str, object]) -> None:

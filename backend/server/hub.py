@@ -105,6 +105,7 @@ class Hub:
                 self._send_state(job)
         if not self._stopping:
             self.workers.warm()
+            self._rest()
         if replaced is not None:
             # Not awaited: a connection that is dead already takes its time to close.
             closing = asyncio.create_task(replaced.close(REPLACED, "replaced by a newer connection of this client"))
@@ -170,13 +171,14 @@ class Hub:
         self._stopping = True
         for job in self.jobs.unfinished():
             self._finish(job, LayerDiffusionError(ErrorCode.CANCELLED_BY_SHUTDOWN))
-        await self._installer.stop()
         rooms = [asyncio.ensure_future(outbox.room(0)) for outbox in self._clients.values()]
         if rooms:
             await asyncio.wait(rooms, timeout=1)
         for room in rooms:
             room.cancel()
         await self.workers.stop()
+        # Last: a download that stands still ends only with its connection.
+        await self._installer.stop()
 
     async def _generate(self, client: str, message: Generate, incoming: Incoming) -> None:
         if (halved := self._abandon(incoming)) is not None:

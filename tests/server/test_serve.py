@@ -205,9 +205,10 @@ def test_encrypted_with_a_token_that_a_person_made(start: Any, tmp_path: Path) -
         (("--token-file", "{folder}/short"), "one word of 32 characters"),
         (("--tls-certificate", "{folder}/short"), "cannot be used"),
         (("--tls-key", "{folder}/short"), "without a certificate"),
+        (("--cluster", "127.0.0.1:1"), "cluster"),
     ],
 )
-def test_unusable_tokens_and_certificates_are_said(
+def test_unusable_tokens_certificates_and_clusters_are_said(
     start: Any, tmp_path: Path, arguments: tuple[str, str], said: str
 ) -> None:
     (tmp_path / "short").write_text("short")
