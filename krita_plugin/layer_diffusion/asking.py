@@ -21,7 +21,7 @@ def request(
     Raises `Trouble` when there is nothing to go by, `LayerDiffusionError` when a value is out of range.
     """
     prompts = {f"{role.value}_prompt": getattr(settings, f"{role.value}_prompt") for role in task.prompted}
-    if not any(words.strip() for words in (settings.prompt, *prompts.values())) and not task.extracts:
+    if not any(words.strip() for words in (settings.prompt, *prompts.values())) and not task.promptless:
         raise Trouble(tr("The prompt is empty."), tr("Type what should appear, for example: a red apple."))
     prompt, negative = style.prompts(settings.prompt, settings.negative)
     return Request(
@@ -39,7 +39,7 @@ def request(
         injection=settings.injection,
         weight=settings.weight,
         stop_at=settings.stop_at,
-        strength=settings.strength if task.refines else 1.0,
+        strength=settings.strength if task.redraws else 1.0,
         decoding=settings.decoding,
         inputs=inputs,
         **prompts,

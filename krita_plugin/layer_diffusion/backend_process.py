@@ -21,16 +21,20 @@ from .translation import mark, tr
 CONFIG = Path(__file__).with_name("backend.json")
 START_LIMIT_S = 60.0
 """A cold disk and a virus scanner can hold the first start up for a long time."""
+IDLE_MINUTES = 15
 INSTALL = mark("Run the installer (python3 -m installer) in the project's folder, then start Krita again.")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a backend listens, and the token it wants to see."""
+    """Where a backend listens, the token it wants to see, and how an encrypted connection to it is trusted."""
 
     host: str
     port: int
     token: str
+    is_remote: bool = False
+    encrypted: bool = False
+    certificate: str = ""
 
 
 class BackendProcess:
@@ -46,6 +50,13 @@ class BackendProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._address: Address | None = None
         self._closed = False
+        self.idle_minutes = IDLE_MINUTES
+        """After so long without a job the models are unloaded; 0 never. The next start obeys it."""
+
+    @property
+    def log(self) -> Path:
+        """Where the backend writes what happens."""
+        return self._log
 
     def address(self) -> Address:
         """Return where the backend listens; start it when it does not run. Blocks for seconds then.
@@ -64,10 +75,18 @@ class BackendProcess:
         if process is not None and process.stdin:
             process.stdin.close()
 
+    def rest(self) -> None:
+        """End the backend until `address` is asked for again, without waiting."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None and process.stdin:
+            process.stdin.close()
+            threading.Thread(target=process.wait, name="layer-diffusion-end", daemon=True).start()
+
     def _start(self) -> Address:
         python, root = self._installed()
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        command = [python, "-m", "backend", "serve", "--parent", str(os.getpid())]
+        command = [python, "-m", "backend", "serve", "--parent", str(os.getpid()), "--idle", str(self.idle_minutes)]
         try:
             with open(self._log, "wb") as log:
                 self._process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -65,6 +66,8 @@ class Job:
     """Where in the stack its layers go, as `canvas.Place` counts."""
     source: str = ""
     """Id of the layer that they replace."""
+    softness: bytes | None = None
+    """How far each pixel of the area was selected, where that clips its layers."""
     pictures: tuple[Picture, ...] = ()
     kept_because: Notice | None = None
     sent: int = 0
@@ -136,3 +139,11 @@ def _time_left(seconds: float) -> str:
     if seconds < 60:
         return tr("{seconds} s left", seconds=max(1, round(seconds)))
     return tr("{minutes} min left", minutes=round(seconds / 60))
+
+
+def kept_text(jobs: Sequence[Job]) -> str:
+    """Return what to say of kept results, oldest first; "" when there are none."""
+    if not jobs:
+        return ""
+    more = " " + tr("({count} more after it.)", count=len(jobs) - 1) if len(jobs) > 1 else ""
+    return f"“{jobs[0].name}”: {jobs[0].kept_because}{more}"

@@ -6,6 +6,7 @@ Everything that blocks happens here; what comes in is handed to the GUI thread b
 from __future__ import annotations
 
 import queue
+import ssl
 import threading
 from collections.abc import Callable
 
@@ -31,6 +32,12 @@ REPLACED = 4001
 TAKEN_OVER = Notice(
     mark("Another connection of this docker took its place."),
     mark("Press Generate to connect again; no result is lost."),
+)
+
+
+WRONG_TOKEN = Notice(
+    mark("The other machine does not accept the token."),
+    mark("Copy it from the token file of its backend into the settings of the backend."),
 )
 
 
@@ -66,11 +73,13 @@ class Link(QtCore.QObject):
         self._outbox: queue.Queue[Parcel | None] = queue.Queue()
         self._connection: ClientConnection | None = None
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = self._resting = False
+        self._warned = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Connect, and stay connected; no more than a nudge when it does so already."""
+        self._resting = False
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="layer-diffusion-link", daemon=True)
             self._thread.start()
@@ -84,12 +93,26 @@ class Link(QtCore.QObject):
         if self._connection is not None:
             self._outbox.put((message, inputs))
 
+    def rest(self) -> None:
+        """End the connection until `start` is called."""
+        self._resting = True
+        self._cut()
+
+    def reconnect(self) -> None:
+        """Connect anew, to what `locate` says now."""
+        self._warned = False
+        self.start()
+        self._cut()
+
     def stop(self) -> None:
         """End the thread; nothing is emitted afterwards."""
         self._stopping = True
         self._wake.set()
         for signal in (self.changed, self.received, self.arrived):
             signal.disconnect()  # also drops what is on its way to widgets that may be gone
+        self._cut()
+
+    def _cut(self) -> None:
         connection = self._connection
         if connection is not None:
             connection.close_socket()
@@ -103,11 +126,16 @@ class Link(QtCore.QObject):
             try:
                 if self._talk():
                     pause = FIRST_PAUSE_S
-                self._say(LinkState.LOST)
+                self._say(LinkState.IDLE if self._resting else LinkState.LOST)
             except (Trouble, _Stop) as error:
                 self._wake.clear()  # what was asked for until now is answered by this
                 self._say(error.state if isinstance(error, _Stop) else LinkState.FAILED, error.notice)
                 if not self._stopping:
+                    self._wake.wait()
+                continue
+            if self._resting:
+                self._wake.clear()  # of what was asked for before the rest
+                if self._resting and not self._stopping:
                     self._wake.wait()
                 continue
             self._wake.wait(pause)
@@ -124,14 +152,16 @@ class Link(QtCore.QObject):
                 connection.send(build(self._hello))
                 for message in self._incoming(connection):
                     if isinstance(message, Welcome):
-                        welcomed = True
+                        welcomed, self._warned = True, False
                         self._begin_sending(connection)
                     elif isinstance(message, Refused) and not welcomed:
                         raise _Stop(LinkState.FAILED, Notice.of(message.error))
                     self._emit(self.received, message)
         except (OSError, WebSocketException, TimeoutError):
-            # It is tried again; InvalidStatus, which trying again does not mend, is dealt with in _connect.
-            pass
+            # It is tried again; what trying again does not mend is dealt with in _connect.
+            if address.is_remote and not welcomed and not self._warned and not self._resting:
+                self._warned = True
+                self._say(LinkState.LOST, _silent(address))
         except LayerDiffusionError as error:
             self._say(LinkState.LOST, Notice.of(error))
             welcomed = False  # the next try may meet the same message: not at once
@@ -144,15 +174,20 @@ class Link(QtCore.QObject):
         host = f"[{address.host}]" if ":" in address.host else address.host
         try:
             return connect(
-                f"ws://{host}:{address.port}/",
+                f"{'wss' if address.encrypted else 'ws'}://{host}:{address.port}/",
+                ssl=_trust(address),
                 additional_headers={"Authorization": f"Bearer {address.token}"},
                 compression=None,
-                proxy=None,  # a company's proxy has no business between two processes of one machine
+                proxy=None,  # a company's proxy has no business between a person's own machines
                 max_size=MAX_FRAME,
                 open_timeout=10,
                 close_timeout=1,
             )
+        except ssl.SSLCertVerificationError as error:
+            raise _Stop(LinkState.FAILED, _untrusted(error.verify_message)) from error
         except InvalidStatus as error:
+            if address.is_remote and error.response.status_code == 401:
+                raise _Stop(LinkState.FAILED, WRONG_TOKEN) from error
             raise _Stop(
                 LinkState.FAILED,
                 Notice(
@@ -205,6 +240,29 @@ class Link(QtCore.QObject):
     def _emit(self, signal, *values) -> None:
         if not self._stopping:
             signal.emit(*values)
+
+
+def _trust(address: Address) -> ssl.SSLContext | None:
+    if not address.encrypted:
+        return None
+    try:
+        return ssl.create_default_context(cafile=address.certificate or None)
+    except (OSError, ValueError) as error:
+        raise _Stop(LinkState.FAILED, _untrusted(str(error))) from error
+
+
+def _untrusted(reason: str) -> Notice:
+    return Notice(
+        tr("The certificate cannot be trusted: {reason}.", reason=reason.rstrip(".")),
+        tr("Choose the certificate file that the other machine's backend was started with."),
+    )
+
+
+def _silent(address: Address) -> Notice:
+    return Notice(
+        tr("{address} does not answer.", address=f"{address.host}:{address.port}"),
+        tr("Check the address, whether it is encrypted, and that the backend runs there; it is tried again and again."),
+    )
 
 
 def _send_all(connection: ClientConnection, outbox: queue.Queue[Parcel | None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .protocol.job import ModelInfo
-from .protocol.request import Operation, Role, Source
+from .protocol.request import Operation, Request, Role, Source
 from .translation import mark, tr
 
 
@@ -18,6 +18,7 @@ class Task:
         operation: what the backend is asked for.
         name, button, about: its name, what Generate says, and a sentence for the tooltip; marked for translation.
         refines: whether it starts from a layer that is drawn anew: `Source.INIT`.
+        reblends: whether it starts from its layers as Krita shows them over each other: `Source.INIT` as well.
     """
 
     id: str
@@ -26,17 +27,25 @@ class Task:
     button: str
     about: str
     refines: bool = False
+    reblends: bool = False
 
     @property
     def ways(self) -> tuple[tuple[Source, ...], ...]:
         """The sets of layers it can start from, each in the order of the pickers; one of them is to be chosen."""
+        if self.reblends:
+            return ((Source.FOREGROUND, Source.BACKGROUND),)
         init = (Source.INIT,) if self.refines else ()
         return tuple(tuple(source for source in Source if source in need) + init for need in self.operation.needs)
 
     @property
-    def extracts(self) -> bool:
+    def promptless(self) -> bool:
         """Whether everything it needs is in its pictures, so that it can do without a prompt."""
-        return self.operation in (Operation.EXTRACT_FOREGROUND, Operation.EXTRACT_BACKGROUND)
+        return self.reblends or self.operation in (Operation.EXTRACT_FOREGROUND, Operation.EXTRACT_BACKGROUND)
+
+    @property
+    def redraws(self) -> bool:
+        """Whether a strength says how far a picture is drawn anew."""
+        return self.refines or self.reblends
 
     @property
     def prompted(self) -> tuple[Role, ...]:
@@ -78,6 +87,11 @@ TASKS = (
         "refine", Operation.OBJECT, mark("Refine"), mark("Refine layer"),
         mark("A layer with transparency drawn anew, as far as Strength says."), refines=True,
     ),
+    Task(
+        "reblend", Operation.BLEND, mark("Re-blend"), mark("Re-blend"),
+        mark("The layers as they lie over each other now, drawn together anew, as far as Strength says."),
+        reblends=True,
+    ),
 )  # fmt: skip
 BY_ID = {task.id: task for task in TASKS}
 
@@ -88,6 +102,12 @@ SOURCES = {
     Source.INIT: mark("Layer"),
 }
 """What the pickers are called; of roles the layers' prompts."""
+
+
+def is_reblend(request: Request) -> bool:
+    """Whether a request draws layers together anew."""
+    sources = [picture.source for picture in request.inputs]
+    return request.operation is Operation.BLEND and Source.INIT in sources
 
 
 def why_not(task: Task, model: ModelInfo | None) -> str:

@@ -83,10 +83,12 @@ class Session:
 
     def generate(
         self, request: Request, document: object, area: Area, inputs: tuple[bytes, ...] = (), place: str = "top",
-        source: str = "", order: Order = Order.LAST,
+        source: str = "", order: Order = Order.LAST, softness: bytes | None = None,
     ) -> Job:  # fmt: skip
         """Ask for a job, whose attributes these are; it is sent when it is its turn and there is a connection."""
-        job = Job(secrets.token_hex(16), request, document, area, inputs=inputs, place=place, source=source)
+        job = Job(
+            secrets.token_hex(16), request, document, area, inputs=inputs, place=place, source=source, softness=softness
+        )
         if order is Order.INSTEAD:
             self.cancel_all()
         self.jobs[job.id] = job
@@ -171,9 +173,9 @@ class Session:
     # What comes from the other side
 
     def connection(self, state: LinkState, notice: Notice | None = None) -> None:
-        """The connection changed. `FAILED` ends every unfinished job, since nobody is left to answer it."""
+        """The connection changed. `FAILED` and `IDLE` end every unfinished job, since nobody is left to answer it."""
         self.link = state
-        if state is LinkState.FAILED:
+        if state in (LinkState.FAILED, LinkState.IDLE):
             for job in self.unfinished:
                 del self.jobs[job.id]
         if notice is not None:

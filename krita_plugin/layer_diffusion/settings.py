@@ -28,6 +28,7 @@ class Settings:
         way: number of the set of layers it starts from, where it has several.
         foreground, background, blend, init: which layers the pickers name, as `Choice.text` of `sources`.
         style: name of the style that was chosen last.
+        clip: whether the softness of a selection clips the results for it.
         place: where in the stack results go, as `canvas.Place` counts.
         seed: the one last used when `random_seed` is on.
         advanced, layer_prompts: whether these parts are unfolded.
@@ -55,6 +56,7 @@ class Settings:
     random_seed: bool = True
     batch: int = 1
     place: str = "top"
+    clip: bool = False
     sampler: Sampler = Sampler.DPMPP_2M_KARRAS
     injection: Injection = Injection.ATTENTION
     weight: float = 1.0

@@ -42,7 +42,7 @@ def test_runs_as_told_and_ends_when_stopped(start, tmp_path, monkeypatch, plugin
     backend = start(SAY + READY + "sys.stdin.read()")
     assert backend.address() == plugin("backend_process").Address("127.0.0.1", 7, "secret")
     pid, arguments, home = said(tmp_path)
-    assert arguments == ["serve", "--parent", str(os.getpid())] and home is None
+    assert arguments == ["serve", "--parent", str(os.getpid()), "--idle", "15"] and home is None
     assert backend.address().port == 7 and said(tmp_path)[0] == pid
     backend.stop()
     assert_ended(pid)

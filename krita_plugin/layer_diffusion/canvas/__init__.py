@@ -7,6 +7,7 @@ Layers as pictures that go along with a request:
 
     choices(document)                    what a picker offers: (text of the choice, name for people) in order
     read(document, choice, area, size)   straight RGBA of exactly what is sent, of `size` (width, height)
+    read_together(document, choices, area, size)   what several choices show over each other
     image_of(rgba, size)                 the same as a QImage, for a thumbnail
     stamp(document, choice, area)        equal to the last one as long as the picture is the same: look, then read
     bounds_of(document, choice)          the area that the choice covers, as the area to refine
@@ -20,10 +21,11 @@ Results:
     insert(document, name, pictures, place, source)   one group, one undo step, where `Place` says
     Overlay().show(document, image, area)             a picture on the canvas that is no part of the document; `hide()`
     Annotations(document)                             records in the document's file: `names`, `get`, `put`, `remove`
+    read_fields(document), write_fields(document, text)   what the docker's fields said in a document
     softness(document, area)                          what the selection lets through, for `pixels.clipped`
 """
 
-from .annotations import Annotations
+from .annotations import Annotations, read_fields, write_fields
 from .choices import ACTIVE, BELOW, SELECTED, VISIBLE, bounds_of, choices, layer_of
 from .documents import (
     active_document,
@@ -39,7 +41,7 @@ from .documents import (
 )
 from .inserting import Place, insert
 from .overlay import Overlay
-from .reading import image_of, read, stamp
+from .reading import image_of, read, read_together, stamp
 
 __all__ = [
     "ACTIVE",
@@ -61,9 +63,12 @@ __all__ = [
     "layer_of",
     "on_closing",
     "read",
+    "read_fields",
     "read_setting",
+    "read_together",
     "softness",
     "stamp",
     "version",
+    "write_fields",
     "write_setting",
 ]

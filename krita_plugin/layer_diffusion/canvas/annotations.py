@@ -4,6 +4,7 @@ from __future__ import annotations
 
 PREFIX = "layer_diffusion_result_"
 ABOUT = "A result of Layer Diffusion"
+FIELDS, ABOUT_FIELDS = "layer_diffusion_fields", "The fields of Layer Diffusion"
 
 
 class Annotations:
@@ -30,3 +31,13 @@ class Annotations:
         """Delete a record."""
         self._document.removeAnnotation(PREFIX + name)
         self._document.setModified(True)
+
+
+def read_fields(document) -> str:
+    """Return what `write_fields` left in a document, "" when there is nothing."""
+    return bytes(document.annotation(FIELDS)).decode("utf-8", "replace")
+
+
+def write_fields(document, text: str) -> None:
+    """Leave in a document what the docker's fields say; it is in the file when the document is saved next."""
+    document.setAnnotation(FIELDS, ABOUT_FIELDS, text.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 from ..geometry import Area
 from ..notices import Trouble
@@ -23,12 +24,17 @@ def read(document, choice: str, area: Area, size: tuple[int, int]) -> bytes:
     Masks, opacity, blending and everything within groups are as Krita shows them; colours are converted to sRGB. The
     document is not touched. Raises `Trouble` when there is nothing to see or Krita is busy.
     """
+    return read_together(document, (choice,), area, size)
+
+
+def read_together(document, choices: Sequence[str], area: Area, size: tuple[int, int]) -> bytes:
+    """Return what several choices show together, as `read` does for one."""
     if not is_idle(document):
         raise Trouble(tr("Krita is busy with this document."), tr("Try again in a moment."))
-    if choice == VISIBLE:
+    if VISIBLE in choices:
         bgra = _projection(document, area)
     else:
-        nodes = nodes_of(document, choice)
+        nodes = [node for choice in choices for node in nodes_of(document, choice)]
         plain = len(nodes) == 1 and _is_plain(document, nodes[0], area)
         bgra = _single(nodes[0], area) if plain else _composite(document, {id_of(node) for node in nodes}, area)
     alpha = bgra[3::4]

@@ -11,11 +11,11 @@ from pathlib import Path
 from .. import asking, canvas
 from ..backend_process import BackendProcess
 from ..geometry import Area, request_size
-from ..jobs import Job, Stage
+from ..jobs import Job, Stage, kept_text
 from ..kept import Shelf
 from ..link import Link
 from ..notices import Notice, Trouble
-from ..operations import TASKS, why_not
+from ..operations import TASKS, is_reblend, why_not
 from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, ModelInfo
 from ..protocol.limits import MAX_SEED
@@ -25,11 +25,14 @@ from ..session import LinkState, Session
 from ..settings import Settings, SizeMode, prompts_of, prompts_text
 from ..styles import Styles
 from ..translation import mark, tr
+from .backend_control import Backend
+from .backend_view import BackendView
 from .first_start import FirstStart, Way
 from .inputs import Inputs
 from .models import ModelsView
 from .models_control import LAYERS, Models
 from .panel import Panel
+from .per_document import FieldsOfDocuments
 from .queue import QueueView
 from .results import ResultsView
 from .results_control import Results, Surroundings
@@ -73,11 +76,16 @@ class Controller(QtCore.QObject):
         self._panel = panel
         self._models: tuple[ModelInfo, ...] = ()
         self._fields = Settings.from_text(canvas.read_setting("fields", ""))
-        self._link = Link(self._locate, self._prepare, f"Krita {canvas.version()}", secrets.token_hex(16))
+        self._backend = Backend(
+            BackendView(panel), backend(), canvas.data_folder() / "remote.json", lambda: self._fields
+        )
+        self._link = Link(self._backend.locate, self._prepare, f"Krita {canvas.version()}", secrets.token_hex(16))
         self.session = Session(self._link.send, self._changed)
         self._link.changed.connect(self.session.connection)
         self._link.received.connect(self.session.received)
         self._link.arrived.connect(self._arrived)
+        self._backend.attach(self._link, self.session)
+        panel.backend.clicked.connect(lambda: self._backend.open())
         self._inputs = Inputs(panel)
         self._styling = Styling(
             panel.styles, Styles(canvas.data_folder() / "styles"), lambda: self._fields, self._show_fields,
@@ -93,6 +101,7 @@ class Controller(QtCore.QObject):
         self._library.said.connect(panel.install_note.say)
         panel.install.clicked.connect(lambda: self._library.open())
         self._introduce()
+        self._of_documents = FieldsOfDocuments()
         self._is_inserting = False
         self._looking = self._timer(LOOK_MS, self.look, single=False)
         self._inserting = self._timer(RETRY_MS, self._insert_arrived)
@@ -105,6 +114,7 @@ class Controller(QtCore.QObject):
         panel.edited.connect(self._edited)
         panel.prompt.submitted.connect(self.generate)
         panel.generate.clicked.connect(lambda: self.generate())
+        panel.compare.clicked.connect(lambda: self.results.toggle_preview())
         panel.cancel.clicked.connect(lambda: self.cancel())
         panel.cancel_all.triggered.connect(lambda: self.session.cancel_all())
         panel.error.acted.connect(self._copy_error)
@@ -126,7 +136,10 @@ class Controller(QtCore.QObject):
     def _introduce(self) -> None:
         """Ask how to begin, once."""
         if canvas.read_setting("first_start", "") == "":
-            first = FirstStart({Way.BUILTIN: self._try_builtin, Way.LAYERS: lambda: self._library.open(LAYERS)})
+            first = FirstStart({
+                Way.BUILTIN: self._try_builtin, Way.LAYERS: lambda: self._library.open(LAYERS),
+                Way.REMOTE: lambda: self._backend.open(elsewhere=True),
+            })  # fmt: skip
             first.done.connect(lambda: canvas.write_setting("first_start", "done"))
             self._panel.generate.clicked.connect(lambda: first.leave())
             self._panel.introduce(first)
@@ -166,6 +179,8 @@ class Controller(QtCore.QObject):
             inputs, pixels = self._inputs.read(document, area, size)
             request = asking.request(settings, task, self._panel.styles.style_chosen, size, inputs)
             place, source = self._place(document)
+            clips = settings.clip and settings.size_mode is SizeMode.SELECTION
+            softness = canvas.softness(document, area) if clips else None
         except Trouble as error:
             self.session.report(error.notice)
         except LayerDiffusionError as error:
@@ -173,8 +188,9 @@ class Controller(QtCore.QObject):
         except ValueError as error:
             self.session.report(Notice(str(error), tr("Choose another area or size.")))
         else:
-            self.session.generate(request, document, area, pixels, place, source, self._queue.order)
+            self.session.generate(request, document, area, pixels, place, source, self._queue.order, softness)
             self._panel.prompt.remember()
+            canvas.write_fields(document, settings.to_text())
             self._save()
 
     def _ask(self, request: Request, document, area: Area, pixels: Sequence[bytes]) -> None:
@@ -227,6 +243,9 @@ class Controller(QtCore.QObject):
     def look(self) -> None:
         """Follow document, layers and selection: the size of the result, and what the pickers offer and show."""
         document, area = canvas.active_document(), None
+        left = self._of_documents.follow(document, self._fields)
+        if left is not None:
+            self._show_fields(left)
         try:
             if document is not None:
                 area = self._area(document)
@@ -251,12 +270,7 @@ class Controller(QtCore.QObject):
             return tr("{width} × {height} px, made at {made}", width=area.width, height=area.height, made=made)
         return "" if self._fields.size_mode is SizeMode.OWN else f"{width} × {height} px"
 
-    # The connection's thread calls these two
-
-    def _locate(self):
-        return backend().address()
-
-    def _prepare(self, job_id: str, layer_set: LayerSet):
+    def _prepare(self, job_id: str, layer_set: LayerSet):  # the connection's thread calls it
         job = self.session.jobs.get(job_id)
         return Results.prepare(job, layer_set) if job else ((), ())
 
@@ -267,6 +281,8 @@ class Controller(QtCore.QObject):
         job = self.session.jobs.get(job_id)
         if job is not None and job.unfinished and job.stage is not Stage.CANCELLING and canvas.is_open(job.document):
             self.results.add(job.document, cards)
+            if is_reblend(job.request) and job.document == canvas.active_document():
+                self.results.show_newest()
         self.session.arrived(job_id, pictures)
         self._insert_arrived()
 
@@ -286,7 +302,7 @@ class Controller(QtCore.QObject):
     def _insert(self, job: Job) -> None:
         if not canvas.is_open(job.document):
             self._keep(job, CLOSED)
-        elif not self.results.applies and job.kept_because is None:
+        elif (is_reblend(job.request) or not self.results.applies) and job.kept_because is None:
             self.session.inserted(job)  # into the history, which is enough
         elif canvas.is_idle(job.document):
             try:
@@ -351,7 +367,7 @@ class Controller(QtCore.QObject):
             panel.show_progress(words + more, jobs[0].fraction)
         else:
             panel.show_status(tr(session.link.value))
-        panel.kept.say(_kept_text(session.at(Stage.KEPT)))
+        panel.kept.say(kept_text(session.at(Stage.KEPT)))
         panel.error.say(str(session.notice or ""))
 
     def _model(self) -> ModelInfo | None:
@@ -376,10 +392,3 @@ class Controller(QtCore.QObject):
 def _close(link: Link, save: Callable[[], None], _panel=None) -> None:
     save()
     link.stop()
-
-
-def _kept_text(jobs: list[Job]) -> str:
-    if not jobs:
-        return ""
-    more = " " + tr("({count} more after it.)", count=len(jobs) - 1) if len(jobs) > 1 else ""
-    return f"“{jobs[0].name}”: {jobs[0].kept_because}{more}"

@@ -40,6 +40,11 @@ def fold(section) -> Field:
     return Field(section.head.isChecked, section.head.setChecked, section.toggled)
 
 
+def check(box) -> Field:
+    """A check box."""
+    return Field(box.isChecked, box.setChecked, box.toggled)
+
+
 def choice(box, kind: type[Enum]) -> Field:
     """A combo box made by `choices`."""
     return Field(

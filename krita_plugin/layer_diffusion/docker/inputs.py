@@ -38,14 +38,18 @@ class Inputs:
 
     def read(self, document, area: Area, size: tuple[int, int]) -> tuple[tuple[Input, ...], tuple[bytes, ...]]:
         """Return the pictures of a request and their pixels. Raises `Trouble` naming the picker that has none."""
-        pixels = []
+        pictures = {}
         for source in self._panel.sources:
             try:
-                pixels.append(canvas.read(document, self._panel.pickers[source].wanted(), area, size))
+                pictures[source] = canvas.read(document, self._panel.pickers[source].wanted(), area, size)
             except Trouble as error:
                 words = f"{tr(SOURCES[source])}: {tr(error.notice.message)}"
                 raise Trouble(words, error.notice.hint) from error
-        return tuple(Input(source, *size) for source in self._panel.sources), tuple(pixels)
+        if self._panel.task.reblends:
+            wanted = [self._panel.pickers[source].wanted() for source in self._panel.sources]
+            pictures[Source.INIT] = canvas.read_together(document, wanted, area, size)
+            del pictures[Source.BACKGROUND]  # it is in the picture of both, and the model is shown the object alone
+        return tuple(Input(source, *size) for source in pictures), tuple(pictures.values())
 
     def replaceable(self, document) -> str:
         """Return the id of the layer that is refined. Raises `Trouble` when it is not a single one."""

@@ -146,7 +146,8 @@ class Panel(QtWidgets.QWidget):
         self.way_row.setVisible(len(ways) > 1)
         for source, picker in self.pickers.items():
             picker.setVisible(source in self.sources)
-        self.strength_row.setVisible(task.refines)
+        self.strength_row.setVisible(task.redraws)
+        self.compare.setVisible(task.reblends)
         self.place.model().item(self.place.findData("replace")).setEnabled(task.refines)
         self.layer_prompts.setVisible(bool(task.prompted))
         self.layer_prompt_lines.show_for(task.prompted)
@@ -224,6 +225,9 @@ class Panel(QtWidgets.QWidget):
         self.size_mode = fields.choices("size_mode", SIZE_NAMES, tr("Which part of the document the result is for."))
         self.own_width, self.own_height = self._side("own_width"), self._side("own_height")
         self.own_size = fields.row(self.own_width, QtWidgets.QLabel("×"), self.own_height)
+        self.clip = QtWidgets.QCheckBox(tr("Clip to its edge"))
+        self.clip.setObjectName("clip")
+        self.clip.setToolTip(tr("Where an area is selected in part, at a soft edge, the result is as transparent."))
         self.size_note = Note("size_note")
         self.size_note.hide()
         self.seed = SeedRow()
@@ -253,6 +257,11 @@ class Panel(QtWidgets.QWidget):
         font = self.generate.font()
         font.setBold(True)
         self.generate.setFont(font)
+        self.compare = QtWidgets.QToolButton()
+        self.compare.setText(tr("Compare"))
+        self.compare.setObjectName("compare")
+        self.compare.setMinimumHeight(30)
+        self.compare.setToolTip(tr("Shows the result and Krita's own compositing in turn."))
         # One button with a menu rather than a second button, which would move others under the mouse.
         self.cancel = QtWidgets.QToolButton()
         self.cancel.setText(tr("Cancel"))
@@ -269,6 +278,11 @@ class Panel(QtWidgets.QWidget):
         self.error = Message("error", tr("Copy"), "error_copy", tr("Close"), alarming=True)
         self.kept = Message("kept", tr("Insert"), "insert", tr("Discard"), alarming=False)
         self.status = Note("status")
+        self.backend = QtWidgets.QToolButton()
+        self.backend.setObjectName("backend")
+        self.backend.setText("…")
+        self.backend.setAutoRaise(True)
+        self.backend.setToolTip(tr("The backend: another machine, memory, log"))
         # In one place, so that nothing moves under the mouse when a job begins or ends.
         self.below = QtWidgets.QStackedWidget()
         self.below.addWidget(self.status)
@@ -300,6 +314,7 @@ class Panel(QtWidgets.QWidget):
             "seed": fields.Field(self.seed.seed, lambda _: None, self.seed.changed),
             "random_seed": fields.Field(self.seed.die.isChecked, lambda _: None, self.seed.changed),
             "batch": fields.number(self.batch),
+            "clip": fields.check(self.clip),
             "place": fields.Field(
                 self.place.currentData, lambda place: self.place.setCurrentIndex(max(0, self.place.findData(place))),
                 self.place.currentIndexChanged,
@@ -330,6 +345,7 @@ class Panel(QtWidgets.QWidget):
                 ("", self.install_note),
                 (tr("Size"), self.size_mode),
                 ("", self.own_size),
+                ("", self.clip),
                 ("", self.size_note),
                 (tr("Seed"), self.seed),
                 (tr("Images"), self.batch),
@@ -338,13 +354,13 @@ class Panel(QtWidgets.QWidget):
         )
         pickers = self.pickers.values()
         return _column(
-            self.operation, self.operation_note, self.way_row, *pickers, self.strength_row, self.prompt, self.negative,
-            self.layer_prompts, self.styles, table, self.advanced, stretch=True,
+            self.operation, self.operation_note, self.way_row, *pickers, self.strength_row, self.prompt,
+            self.negative, self.layer_prompts, self.styles, table, self.advanced, stretch=True,
         )  # fmt: skip
 
     def _below(self):
-        buttons = fields.row(self.generate, self.cancel, stretch=self.generate)
-        return _column(self.error, self.kept, buttons, self.below)
+        buttons = fields.row(self.generate, self.compare, self.cancel, stretch=self.generate)
+        return _column(self.error, self.kept, buttons, fields.row(self.below, self.backend, stretch=self.below))
 
     def _reason_shown(self) -> None:
         """Say why the chosen operation is not possible: it may have been chosen before the model."""
@@ -356,7 +372,9 @@ class Panel(QtWidgets.QWidget):
             self.model.setCurrentIndex(index)
 
     def _own_size_shown(self) -> None:
-        self.own_size.setVisible(self.size_mode.currentData() == SizeMode.OWN.value)
+        mode = self.size_mode.currentData()
+        self.own_size.setVisible(mode == SizeMode.OWN.value)
+        self.clip.setVisible(mode == SizeMode.SELECTION.value)
 
 
 def _column(*widgets, stretch: bool = False):

@@ -19,7 +19,7 @@ from ..history import History
 from ..jobs import Job, Stage
 from ..notices import Notice, Trouble
 from ..parameters import infotext
-from ..pixels import Picture, pictures
+from ..pixels import Picture, clipped, pictures
 from ..protocol.job import LayerSet, Thumbnail
 from ..protocol.limits import MAX_SEED
 from ..protocol.request import Request, Role, Source
@@ -90,6 +90,8 @@ class Results(QtCore.QObject):
     def prepare(job: Job, layer_set: LayerSet) -> tuple[tuple[Picture, ...], tuple[Card, ...]]:
         """Return a result's pictures, ready for the document, and its cards; for the network thread."""
         ready = pictures(layer_set, job.area)
+        if job.softness is not None:
+            ready = clipped(ready, job.area, job.softness)
         return ready, cards_of(job, job.inputs, layer_set, ready, time.time(), thumbnail)
 
     def add(self, document, cards: Sequence[Card]) -> None:
@@ -134,6 +136,11 @@ class Results(QtCore.QObject):
         """Show the chosen card on the canvas, or the newest one; show none when one is shown."""
         card = self._view.cards.choose_next(0)
         self.preview(card.id if card is not None and not self._wanted else "")
+
+    def show_newest(self) -> None:
+        """Choose the newest card and show it on the canvas."""
+        self._view.cards.clearSelection()
+        self.go(0)
 
     def go(self, by: int) -> None:
         """Choose another card, so many places further, and show it on the canvas."""

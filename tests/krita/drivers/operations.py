@@ -35,6 +35,7 @@ def run(h):
         d.find("model").setCurrentIndex(d.find("model").findData(model))
         for operation, roles in operations.items():
             yield from one(h, d, document, operation, roles)
+    yield from reblended(h, d, document)
     yield from hidden_layer(h, d, document)
 
 
@@ -60,7 +61,7 @@ def reasons(h, d):
     # Real keys: the list opens with a click, and the second entry that is enabled is chosen.
     yield h.click(operation)
     yield 0.3
-    yield h.key("End")
+    yield h.key("Down")
     yield h.key("Return")
     yield h.until(lambda: operation.currentData() == "refine", 5, "the operation that was chosen by keys")
     h.check("its inputs are shown", d.find("init_picker").isVisible() and d.find("strength").isVisible())
@@ -87,6 +88,35 @@ def one(h, d, document, operation, roles):
     h.krita.action("edit_undo").trigger()
     document.waitForDone()
     yield h.until(lambda: len(nodes(document)) == before, 10, "the undo")
+    document.setActiveNode(nodes(document)[-1])
+    yield h.until(lambda: document.activeNode().name() == "square", 5, "the active layer")
+
+
+def reblended(h, d, document):
+    """The layers as they now stand give a blend that lies on the canvas, for a comparison, and not in the document."""
+    from harness_driver.qt import QtWidgets
+
+    window = d.dock.window()
+
+    def previews():
+        sheets = window.findChildren(QtWidgets.QWidget, "layer_diffusion_preview")
+        return [sheet for sheet in sheets if sheet.isVisible()]
+
+    known = d.find("results").count()
+    d.dock.panel.operation.choose("reblend")
+    yield h.click(d.find("generate"))
+    yield h.until(lambda: previews() or d.error(), 120, "the new blend on the canvas")
+    h.check("reblend: no error", not d.error(), d.error())
+    yield d.ready()
+    yield h.screenshot("reblended")
+    h.check("reblend: a card and no layer", d.find("results").count() == known + 1 and len(nodes(document)) == 2)
+    for shown in (False, True):
+        yield h.click(d.find("compare"))
+        yield h.until(lambda shown=shown: bool(previews()) is shown, 10, f"the blend shown: {shown}")
+    yield h.click(d.find("card_apply"))
+    yield h.until(lambda: len(nodes(document)) == 3, 20, "the blend as a layer")
+    h.krita.action("edit_undo").trigger()
+    yield h.until(lambda: len(nodes(document)) == 2, 10, "the undo")
     document.setActiveNode(nodes(document)[-1])
     yield h.until(lambda: document.activeNode().name() == "square", 5, "the active layer")
 

@@ -219,6 +219,10 @@ def talk(connection):
                 (HERE / "cancelled_all").touch()
                 for entry in client.jobs.values():
                     entry["cancel"].set()
+            elif isinstance(message, messages.Unload):
+                client.tell(messages.Unloaded())
+            elif isinstance(message, messages.Diagnose):
+                client.tell(messages.Diagnostics({"device": "none"}, ("out_of_memory: …",), ("stand-in listens",)))
             elif isinstance(message, ABOUT_FILES):
                 client.library.answer(message)
             elif isinstance(message, messages.Acknowledge):
@@ -233,6 +237,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("command", choices=["serve"])
     parser.add_argument("--parent", type=int)
+    parser.add_argument("--idle", type=float)
     parser.parse_args()
     if (HERE / "broken").exists():
         sys.exit("ModuleNotFoundError: No module named 'torch'.")
@@ -249,7 +254,8 @@ def main():
         port = server.socket.getsockname()[1]
         ready = {"event": "ready", "port": port, "host": "127.0.0.1", "token_file": str(token_file)}
         print(json.dumps({**ready, "version": VERSION, "pid": os.getpid()}), flush=True)
-        threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+        print("stand-in listens", file=sys.stderr, flush=True)
+        threading.Thread(target=lambda: (sys.stdin.read(), (HERE / "ended").touch(), os._exit(0)), daemon=True).start()
         server.serve_forever()
 
 
