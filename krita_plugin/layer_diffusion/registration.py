@@ -79,12 +79,18 @@ def _go_to_prompt(docker) -> None:
     docker.panel.prompt.selectAll()
 
 
+def _reblend(docker) -> None:
+    docker.panel.operation.choose("reblend")
+    docker.controller.generate()
+
+
 ACTIONS = {
     "generate": (mark("Layer Diffusion: Generate"), lambda docker: docker.controller.generate()),
     "cancel": (mark("Layer Diffusion: Cancel the oldest job"), lambda docker: docker.controller.cancel()),
     "cancel_all": (mark("Layer Diffusion: Cancel all jobs"), lambda docker: docker.controller.session.cancel_all()),
     "prompt": (mark("Layer Diffusion: Go to the prompt"), _go_to_prompt),
     "next_operation": (mark("Layer Diffusion: Next operation"), lambda docker: docker.panel.operation.choose_next()),
+    "reblend": (mark("Layer Diffusion: Re-blend the layers as they are now"), _reblend),
     "insert_result": (
         mark("Layer Diffusion: Insert the result"), lambda docker: docker.controller.results.insert_chosen()
     ),
