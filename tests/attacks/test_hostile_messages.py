@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from backend.models.bundles import BUNDLES
 from backend.server import app
 from protocol import VERSION
 from protocol.errors import ErrorCode
 from protocol.images import HEADER, MAGIC, MAX_FRAME, frames
-from protocol.limits import MAX_PROMPT, MAX_QUEUE, MAX_TEXT
+from protocol.limits import MAX_FILES, MAX_NAME, MAX_PROMPT, MAX_QUEUE, MAX_TEXT
 from protocol.messages import (
     Acknowledge,
     Cancel,
@@ -22,6 +23,7 @@ from protocol.messages import (
     Cancelled,
     Generate,
     Hello,
+    Install,
     ListModels,
     Message,
     Models,
@@ -156,6 +158,33 @@ def test_unknown_model(client: Client) -> None:
     job = new_id()
     refused = _refused(client, Generate(job, request(model="missing")), ErrorCode.UNKNOWN_MODEL)
     assert refused.job == job and "missing" in refused.error.message
+
+
+@pytest.mark.parametrize("kind", ["install", "remove_files"])
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (["../../../etc/passwd"], ErrorCode.UNKNOWN_MODEL),
+        (["/etc/passwd"], ErrorCode.UNKNOWN_MODEL),
+        (["."], ErrorCode.UNKNOWN_MODEL),
+        (["*"], ErrorCode.UNKNOWN_MODEL),
+        ([""], ErrorCode.BAD_MESSAGE),
+        (["a\0b"], ErrorCode.BAD_MESSAGE),
+        (["\ud800"], ErrorCode.BAD_MESSAGE),
+        (["x" * (MAX_NAME + 1)], ErrorCode.BAD_MESSAGE),
+        ("passwd", ErrorCode.BAD_MESSAGE),
+        ([["passwd"]], ErrorCode.BAD_MESSAGE),
+        (None, ErrorCode.BAD_MESSAGE),
+    ],
+    ids=repr,
+)
+def test_files_that_are_none_of_the_catalogue(client: Client, kind: str, names: Any, code: ErrorCode) -> None:
+    _refused(client, json.dumps({"type": kind, "names": names}), code)
+
+
+@pytest.mark.parametrize("count", [0, MAX_FILES + 1])
+def test_an_installation_of_nothing_or_too_much(client: Client, count: int) -> None:
+    _refused(client, Install((BUNDLES[0].name,) * count), ErrorCode.INVALID_REQUEST)
 
 
 def test_jobs_that_do_not_exist(client: Client) -> None:
