@@ -13,7 +13,7 @@ from . import fields
 from .advanced import Advanced
 from .layer_prompts import LayerPrompts
 from .objects import ObjectList
-from .parts import Message, Note, Section, SeedRow
+from .parts import Message, Note, PaletteChange, Section, SeedRow
 from .picker import LayerPicker
 from .prompt import PromptEdit
 from .selector import OperationSelector
@@ -73,6 +73,13 @@ class Panel(QtWidgets.QWidget):
         """Tell the controller, which starts nothing before the docker is seen."""
         super().showEvent(event)
         self.shown.emit()
+
+    def changeEvent(self, event) -> None:  # noqa: N802 - Qt's name
+        """Follow the theme, with those parts that cannot do so by themselves."""
+        super().changeEvent(event)
+        if event.type() == PaletteChange:
+            for part in (*self.findChildren(Note), *self.findChildren(Message)):
+                part.follow_theme()
 
     def embed(self, queue, results) -> None:
         """Put the list of jobs below the progress bar, and the results below that, where they share the room."""

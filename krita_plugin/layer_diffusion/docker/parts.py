@@ -21,7 +21,7 @@ class Note(QtWidgets.QLabel):
         font = self.font()
         font.setPointSizeF(font.pointSizeF() * 0.92)
         self.setFont(font)
-        self._colour()
+        self.follow_theme()
 
     def say(self, text: str) -> None:
         """Show the text, or nothing."""
@@ -29,13 +29,8 @@ class Note(QtWidgets.QLabel):
             self.setText(text)
         self.setVisible(bool(text))
 
-    def changeEvent(self, event) -> None:  # noqa: N802 - Qt's name
-        """Follow the theme."""
-        if event.type() == PaletteChange:
-            self._colour()
-        super().changeEvent(event)
-
-    def _colour(self) -> None:
+    def follow_theme(self) -> None:
+        """Take the colours of the theme; Qt tells no widget of another palette that has a style sheet."""
         palette = QtWidgets.QApplication.palette()
         sheet = f"color: {look.muted(palette).name()};"
         if self.styleSheet() != sheet:
@@ -73,7 +68,7 @@ class Message(QtWidgets.QFrame):
         column.setSpacing(4)
         column.addWidget(self.label)
         column.addLayout(buttons)
-        self._colour()
+        self.follow_theme()
         self.hide()
 
     def say(self, text: str) -> None:
@@ -82,13 +77,8 @@ class Message(QtWidgets.QFrame):
             self.label.setText(text)
         self.setVisible(bool(text))
 
-    def changeEvent(self, event) -> None:  # noqa: N802 - Qt's name
-        """Follow the theme."""
-        if event.type() == PaletteChange:
-            self._colour()
-        super().changeEvent(event)
-
-    def _colour(self) -> None:
+    def follow_theme(self) -> None:
+        """Take the colours of the theme; Qt tells no widget of another palette that has a style sheet."""
         palette = QtWidgets.QApplication.palette()
         if self._alarming:
             text, background, border = look.warning(palette)

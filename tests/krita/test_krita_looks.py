@@ -1,0 +1,14 @@
+"""How the docker looks in a real Krita; the pictures are for people, what can be measured is checked."""
+
+import pytest
+
+from .conftest import ARTEFACTS
+
+pytestmark = pytest.mark.krita
+
+
+def test_looks(krita, standin):
+    folder = ARTEFACTS / "looks"
+    folder.mkdir(parents=True, exist_ok=True)
+    krita("looks.py", standin, folder=str(folder))
+    assert len(list(folder.glob("*.png"))) >= 14
