@@ -117,12 +117,12 @@ def box(node):
     return node.bounds().getRect()
 
 
-def select(document, x, y, width, height):
-    """Select a rectangle."""
+def select(document, x, y, width, height, value=255):
+    """Select a rectangle, softly below 255."""
     from krita import Selection
 
     selection = Selection()
-    selection.select(x, y, width, height, 255)
+    selection.select(x, y, width, height, value)
     document.setSelection(selection)
 
 
