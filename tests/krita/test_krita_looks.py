@@ -1,4 +1,4 @@
-"""How the docker looks in a real Krita; the pictures are for people, what can be measured is checked."""
+"""What the docker shows in a real Krita: the pictures are for people, what can be measured is checked."""
 
 import pytest
 
@@ -12,3 +12,7 @@ def test_looks(krita, standin):
     folder.mkdir(parents=True, exist_ok=True)
     krita("looks.py", standin, folder=str(folder))
     assert len(list(folder.glob("*.png"))) >= 14
+
+
+def test_each_document_has_its_own_fields(krita, standin, tmp_path):
+    krita("documents.py", standin, folder=str(tmp_path))

@@ -69,7 +69,8 @@ class LayerPicker(QtWidgets.QWidget):
     def _select(self) -> None:
         index = self.box.findData(self._wanted)
         self.box.setCurrentIndex(index if index >= 0 or self._wanted else 0)
+        self.box.setToolTip(self.box.currentText().strip())  # where there is no room for all of it
 
     def _chosen(self) -> None:
-        self._wanted = self.box.currentData()
+        self.want(self.box.currentData())
         self.changed.emit()
