@@ -2,15 +2,15 @@
 
 import pytest
 
-from .conftest import ARTEFACTS
+from .conftest import ARTEFACTS, PROJECT
 
 pytestmark = pytest.mark.krita
 
 
-def test_looks(krita, standin):
+def test_looks(krita):
     folder = ARTEFACTS / "looks"
     folder.mkdir(parents=True, exist_ok=True)
-    krita("looks.py", standin, folder=str(folder))
+    krita("looks.py", PROJECT, timeout=240, folder=str(folder))
     assert len(list(folder.glob("*.png"))) >= 14
 
 

@@ -1,6 +1,6 @@
 """Driver: how the docker looks, dark, light and narrow, with each operation, while it runs and with an error.
 
-The pictures go into the folder `args["folder"]`; the docker is what it is with any backend, here with the stand-in.
+With the real backend and the built-in model. The pictures go into the folder `args["folder"]`.
 """
 
 from dataclasses import replace
@@ -66,27 +66,25 @@ def themed(h, d, name):
 
 
 def results(h, d):
-    for prompt in ("a red apple", "a red apple, scene"):
-        d.start(prompt)
-        yield h.until(lambda: d.session.jobs, 10, "the job")
-        yield d.ready()
+    for prompt in ("teapot", "a green apple", "a red apple"):
+        yield from d.made(h.krita.activeDocument(), prompt)
     d.find("prompt").setPlainText("a red apple, (glossy:1.2), on a table")
     yield 0.3
 
 
 def running(h, d):
-    gate = Path(h.args["root"]) / "gate"
-    d.start("held, a red apple")
-    d.start("held, a green apple")
-    yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
-    yield 0.4
+    d.find("batch").setValue(4)  # takes long enough to be seen
+    d.start("a red balloon")
+    first = d.session.unfinished[0]
+    d.start("a green apple")
+    yield h.until(lambda: first.fraction > 0.4, 60, "a job in its middle")
     shot(h, d, "running")
-    gate.touch()
+    d.find("batch").setValue(1)
     yield d.ready()
 
 
 def failed(h, d):
-    d.start("memory")
+    d.start(" ")
     yield h.until(d.error, 20, "the error")
     yield 0.3
     shot(h, d, "error")
