@@ -23,7 +23,7 @@ def choices(document) -> tuple[tuple[str, str], ...]:
     moving = (
         (ACTIVE, tr("Active layer")),
         (SELECTED, tr("All selected layers")),
-        (BELOW, tr("Everything below the active layer")),
+        (BELOW, tr("Everything below")),
         (VISIBLE, tr("Everything visible")),
     )
     return (*moving, *_listed(document.rootNode(), ""))

@@ -16,7 +16,7 @@ class StyleRow(QtWidgets.QWidget):
     """A list of styles, and a button that unfolds what is needed to save and delete one."""
 
     chosen = QtCore.pyqtSignal(object)
-    """The `Style` that the person chose."""
+    """The `Style` that the person chose, one without a name for none."""
     saved = QtCore.pyqtSignal(object)
     """A `Style` with the name and texts that were typed; its other values are those of a new one."""
     deleted = QtCore.pyqtSignal(str)
@@ -84,7 +84,8 @@ class StyleRow(QtWidgets.QWidget):
         """Show styles; those whose names are not usable are disabled, for want of a model."""
         self._styles = tuple(styles)
         self.box.clear()
-        for index, style in enumerate(styles):
+        self.box.addItem(tr("None"), "")
+        for index, style in enumerate(styles, 1):
             self.box.addItem(style.name if style.own else tr(style.name), style.name)
             missing = "" if style.name in usable else tr("No model for this style is installed.")
             self.box.model().item(index).setEnabled(not missing)

@@ -38,6 +38,9 @@ class Styling:
 
     def _choose(self, style: Style) -> None:
         now = self._fields()
+        if not style.name:
+            self._apply(replace(now, style=""))
+            return
         model = style.model_of(self._models, now.model) or now.model
         values = {"sampler": style.sampler, "steps": style.steps, "cfg": style.cfg}
         self._apply(replace(now, style=style.name, model=model, **values))
