@@ -65,3 +65,7 @@ def test_first_start_and_models(krita, standin):
     krita("models.py", standin, settings=first)
     (standin / "slow").unlink()
     krita("models_again.py", standin, settings=first)
+
+
+def test_a_hundred_results_in_a_row(krita, standin):
+    print(krita("many.py", standin, timeout=300)["values"])
