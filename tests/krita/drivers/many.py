@@ -7,7 +7,7 @@ from vocabulary import Docker, history, names, nodes, paint
 
 COUNT, WARM = 100, 30
 MOST_MB = 40
-"""Growth from the 30th result to the 100th beyond that of as many groups and layers that Krita is given by itself: cards
+"""Growth from the 30th result to the 100th beyond that of as many groups and layers given to Krita by itself: cards
 with their thumbnails, undo steps, and what malloc and Qt keep. A document that stays for each result takes more."""
 
 
