@@ -7,17 +7,13 @@ range are refused by the classes of `job.py` with `invalid_request`.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
-import math
 import re
-import types
-import typing
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
+from .coding import decode, encode
 from .errors import ErrorCode, LayerDiffusionError, fail
 from .job import LayerSetHeader, ModelInfo, Progress, Thumbnail
 from .library import BundleInfo, Download, FileInfo
@@ -327,7 +323,7 @@ def parse(text: str) -> Message:
     try:
         if kind is None:
             fail(ErrorCode.BAD_MESSAGE, f"There is no message of type {name!r:.60}.")
-        return _decode(kind, value, str(name))
+        return decode(kind, value, str(name))
     except LayerDiffusionError as error:
         job = value.get("job")
         if isinstance(job, str) and re.fullmatch(r"[0-9a-f]{32}", job):
@@ -337,7 +333,7 @@ def parse(text: str) -> Message:
 
 def build(message: Message) -> str:
     """Write one message as JSON, which `parse` reads back as an equal object. Raises `too_large` over `MAX_TEXT`."""
-    value = {"type": _NAMES[type(message)], **_encode(message)}
+    value = {"type": _NAMES[type(message)], **encode(message)}
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if len(text) > MAX_TEXT or len(text.encode()) > MAX_TEXT:
         fail(ErrorCode.TOO_LARGE, f"A JSON message has at most {MAX_TEXT} bytes.")
@@ -353,51 +349,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         fail(ErrorCode.BAD_MESSAGE, "A field appears twice in one object.")
     return value
-
-
-@functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind, include_extras=True)
-
-
-def _decode(hint: Any, value: Any, where: str) -> Any:
-    """Return `value` as what `hint` says; `where` names the place in error messages."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        text = _decode(args[0], value, where)
-        if not args[1].fullmatch(text):
-            fail(ErrorCode.BAD_MESSAGE, f"{where} has a form that is not allowed.")
-        return text
-    if origin in (Union, types.UnionType):
-        return None if value is None else _decode(args[0], value, where)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_decode(args[0], item, where) for item in value)
-    if origin is dict and isinstance(value, dict):
-        return {key: _decode(args[1], item, f"{where}.{key:.40}") for key, item in value.items()}
-    if hint is LayerDiffusionError:
-        return LayerDiffusionError.from_dict(value)
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        hints = _hints(typing.cast(type, hint))
-        for name in value.keys() ^ hints.keys():
-            fail(ErrorCode.BAD_MESSAGE, f"{where} has {'no' if name in hints else 'an unknown'} field {name!r:.60}.")
-        return typing.cast(type, hint)(**{name: _decode(hints[name], value[name], f"{where}.{name}") for name in hints})
-    if isinstance(hint, type) and issubclass(hint, Enum) and isinstance(value, str):
-        if value not in {member.value for member in hint}:
-            fail(ErrorCode.BAD_MESSAGE, f"{where} cannot be {value!r:.60}.")
-        return hint(value)
-    # Type for type: true is not 1. A float may be written as an integer, as JSON has one kind of number.
-    if type(value) is hint or (hint is float and type(value) is int):
-        if isinstance(value, float) and not math.isfinite(value):
-            fail(ErrorCode.BAD_MESSAGE, f"{where} is not a finite number.")
-        return value
-    fail(ErrorCode.BAD_MESSAGE, f"{where} has a value of the wrong type.")
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, LayerDiffusionError):
-        return value.to_dict()
-    if dataclasses.is_dataclass(value):
-        return {field.name: _encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, tuple):
-        return [_encode(item) for item in value]
-    return value.value if isinstance(value, Enum) else value
