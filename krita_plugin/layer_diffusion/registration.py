@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 
 from krita import DockWidget, DockWidgetFactory, DockWidgetFactoryBase, Extension, Krita
 
@@ -109,9 +110,20 @@ ACTIONS = {
 
 def register() -> None:
     """Called when Krita loads the plugin."""
+    _survive_broken_connections()
     choose(QtCore.QLocale().name())  # Krita sets it to the language that it was told to speak
     # Krita 5 has the short name of this enum's member, Krita 6 the full one.
     positions = getattr(DockWidgetFactoryBase, "DockPosition", DockWidgetFactoryBase)
     right = getattr(positions, "DockRight", None) or DockWidgetFactoryBase.DockRight
     Krita.instance().addExtension(LayerDiffusionActions(Krita.instance()))
     Krita.instance().addDockWidgetFactory(DockWidgetFactory(DOCKER, right, LayerDiffusionDocker))
+
+
+def _survive_broken_connections() -> None:
+    """Have writing to a closed connection fail with BrokenPipeError.
+
+    Python's sockets and TLS rely on SIGPIPE being ignored. Krita starts its Python without that, and where Qt does not
+    ignore the signal either, it ends Krita with all open documents.
+    """
+    if hasattr(signal, "SIGPIPE") and signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL:  # Windows has none
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)

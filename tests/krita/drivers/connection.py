@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 from vocabulary import Docker, acknowledged, nodes
@@ -13,12 +14,24 @@ def pids(root):
     return [int(path.name.split("-")[1]) for path in tokens]
 
 
+def writing_to_nobody():
+    """What comes of writing to a connection whose other end is closed; without the plugin the end of Krita."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours:
+        try:
+            ours.send(b"anybody?")
+        except BrokenPipeError as error:
+            return error
+
+
 def run(h):
     root = Path(h.args["root"])
     document = h.new_document(1024, 1024)
     yield 0.5
     d = Docker(h)
     yield d.ready()
+    h.check("an error that can be handled", writing_to_nobody() is not None)
 
     group = yield from d.made(document, "cut in the middle of the result")
     last = bytes(group.childNodes()[0].pixelData(512, 915, 1, 1))
