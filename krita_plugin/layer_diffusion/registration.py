@@ -32,7 +32,7 @@ class LayerDiffusionDocker(DockWidget):
 
     def canvasChanged(self, _canvas) -> None:  # noqa: N802 - Krita's name
         """Krita calls this often, also with None."""
-        self.controller.look()
+        self.controller.look_soon()
         if canvas.active_document() is not None:  # before the first one Krita shows its start page and no dockers
             QtCore.QTimer.singleShot(INTRODUCE_AFTER_MS, self._introduce)
 

@@ -104,6 +104,7 @@ class Controller(QtCore.QObject):
         self._of_documents = FieldsOfDocuments()
         self._is_inserting = False
         self._looking = self._timer(LOOK_MS, self.look, single=False)
+        self._looking_soon = self._timer(0, self.look)
         self._inserting = self._timer(RETRY_MS, self._insert_arrived)
         self._saving = self._timer(SAVE_MS, self._save)
         self._starting = self._timer(START_MS, self._link.start)
@@ -239,6 +240,10 @@ class Controller(QtCore.QObject):
         for job in self.session.at(Stage.KEPT)[:1]:
             self.session.discard(job)
             shelf().remove(job.id)
+
+    def look_soon(self) -> None:
+        """Look on a later turn: asked for the active layer, Krita 6 handles events, and so may destroy a window."""
+        self._looking_soon.start()
 
     def look(self) -> None:
         """Follow document, layers and selection: the size of the result, and what the pickers offer and show."""
