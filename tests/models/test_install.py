@@ -276,7 +276,8 @@ def test_an_installed_checkpoint_with_its_files_is_a_model(hub, root, tmp_path):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell ignores it
 from backend import models_cli
 from backend.__main__ import main
 from backend.models.bundles import Bundle
