@@ -148,6 +148,7 @@ class _Process:
         self._on_end = on_end
         self._writer = ThreadPoolExecutor(1, "worker-writer")
         self._reader: threading.Thread | None = None
+        self._is_end_wanted = False
         self._writer.submit(self._start)
 
     @property
@@ -196,6 +197,7 @@ class _Process:
                     self._pipe.send_bytes(part)
 
     def _stop(self) -> None:
+        self._is_end_wanted = True
         self.kill()
         if self._reader is not None:
             self._reader.join()
@@ -221,7 +223,10 @@ class _Process:
         self._writer.submit(pipe.close)
         code = process.exitcode or 0
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        log.info("The worker process ended (%s)", reason)
+        if self._is_end_wanted:
+            log.info("The worker process was ended")
+        else:
+            log.warning("The worker process ended (%s)", reason)
         self._call(self._on_end, f"The process that generates images ended in the middle of the job ({reason}).")
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:

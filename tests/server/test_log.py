@@ -23,6 +23,6 @@ def test_the_log_goes_to_standard_error_and_into_the_diagnostics(tmp_path: Path)
     finally:
         server.process.kill()
         server.process.wait()
-    ended = [line for line in told.log if "worker process ended" in line]
+    ended = [line for line in told.log if "worker process was ended" in line]
     assert len(ended) == 1 and ended[0] in errors
     assert status == 0 and told.report["graphics"]
