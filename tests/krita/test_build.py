@@ -1,6 +1,7 @@
 """Putting the plugin together."""
 
 import ast
+import sys
 import zipfile
 
 import pytest
@@ -71,3 +72,11 @@ def test_only_these_modules_know_krita(plugin_folder):
     sources = {path.relative_to(plugin): path.read_text(encoding="utf-8") for path in plugin.rglob("*.py")}
     users = {path.parts[0] for path, source in sources.items() if "from krita import" in source}
     assert users == {"canvas", "qt.py", "registration.py"}
+
+
+def test_a_krita_with_an_older_python_says_what_to_install(plugin_folder, monkeypatch):
+    source = (plugin_folder / NAME / "__init__.py").read_text("utf-8")
+    ast.parse(source, feature_version=(3, 7))  # what cannot be parsed says nothing
+    monkeypatch.setattr(sys, "version_info", (3, 8, 1, "final", 0))
+    with pytest.raises(ImportError, match="Krita 5.2 or newer"):
+        exec(compile(source, "__init__.py", "exec"), {})
