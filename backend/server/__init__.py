@@ -8,13 +8,13 @@ import json
 import logging
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError
 
+from ..models.installed import folder
 from ..models.library import Library
 from . import app, lifetime, workers
 from .credential import given_token, tls, token_file
@@ -75,10 +75,15 @@ async def _serve(
     recorder = Recorder()
     logging.basicConfig(format=FORMAT, handlers=[logging.StreamHandler(), recorder], force=True)
     logging.getLogger("backend").setLevel(logging.INFO)
-    targets = await asyncio.to_thread(workers.targets if cluster is None else partial(_places, cluster))
-    hub = Hub(targets, Library(), recorder, idle)
+    hub = Hub(Library(), recorder, idle)
+    if cluster is not None:
+        hub.equip(await asyncio.to_thread(_places, cluster))
     with given_token(token) if token else token_file(state_file) as (secret, path):
         async with app.listening(hub, host, port, secret, context) as port:
+            recorder.settings = {
+                "listens on": f"{host}:{port}", "encrypted": "yes" if context else "no", "cluster": cluster or "none",
+                "idle minutes": f"{idle / 60:g}", "models folder": str(folder()),
+            }
             _print(
                 {
                     "event": "ready",
@@ -90,12 +95,20 @@ async def _serve(
                     "pid": os.getpid(),
                 }
             )
+            equipping = None if cluster is not None else asyncio.create_task(_equip(hub))
             if parent is not None:
                 lifetime.on_stdin_closed(request_stop)
                 watch = asyncio.create_task(lifetime.parent_gone(parent))
                 watch.add_done_callback(lambda _: stop.set())
             await stop.wait()
             await hub.stop()
+            if equipping is not None:
+                equipping.cancel()
+
+
+async def _equip(hub: Hub) -> None:
+    """Give the hub the workers of this machine. Clients can connect before, since a driver may hang for seconds."""
+    hub.equip(await workers.targets())
 
 
 def _places(cluster: str) -> list[Target]:

@@ -28,13 +28,18 @@ QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
 
 
 class Recorder(logging.Handler):
-    """Keeps the last lines that the server logged, and the last errors that jobs ended with."""
+    """Keeps the last lines that the server logged, and the last errors that jobs ended with.
+
+    Attributes:
+        settings: what the server was started with, for the report; nothing secret.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.setFormatter(logging.Formatter(FORMAT))
         self.lines: deque[str] = deque(maxlen=MAX_LINES)
         self.errors: deque[str] = deque(maxlen=ERRORS)
+        self.settings: dict[str, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the lines of a record."""
@@ -46,7 +51,7 @@ class Recorder(logging.Handler):
 
     def diagnostics(self, **more: object) -> Diagnostics:
         """Everything, with further entries of the report."""
-        report = {**versions(), **{name: without_home(str(value)) for name, value in more.items()}}
+        report = versions() | {name: without_home(str(value)) for name, value in (self.settings | more).items()}
         return Diagnostics(report, tuple(self.errors), tuple(without_home(line) for line in self.lines))
 
 

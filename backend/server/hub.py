@@ -67,21 +67,29 @@ class Hub:
     """The server's state. Everything runs in one event loop, between two awaits nothing else happens.
 
     Args:
-        targets: main functions of the worker processes, one for each device.
         library: the models of this machine.
         recorder: keeps what `diagnose` asks for.
         idle: seconds without a job after which the memory of models is given back; 0 for never.
     """
 
-    def __init__(self, targets: Sequence[Target], library: Library, recorder: Recorder, idle: float = 0.0) -> None:
+    def __init__(self, library: Library, recorder: Recorder, idle: float = 0.0) -> None:
         self.jobs = Jobs()
-        self.workers = Workers(targets, self._progress, self._outcome)
+        self.workers = Workers(self._progress, self._outcome)
         self._library, self._recorder, self._idle = library, recorder, idle
         self._installer = Installer(library, self._send_all, self._models_changed)
         self._idling: asyncio.TimerHandle | None = None
         self._clients: dict[str, Outbox] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = False
+
+    def equip(self, targets: Sequence[Target]) -> None:
+        """Have worker processes with these main functions, one for each device; until then jobs wait."""
+        if self._stopping:
+            return
+        self.workers.add(targets)
+        if self._clients:
+            self.workers.warm()
+        self._advance()
 
     async def join(self, hello: Hello, outbox: Outbox) -> None:
         """Welcome a client whose version fits and send it every final state it has not acknowledged."""
@@ -247,7 +255,8 @@ class Hub:
 
     def _diagnose(self) -> Diagnostics:
         models = ", ".join(f"{model.id} ({model.family})" for model in self._library.models())
-        workers, jobs = len(self.workers.pids), len(self.jobs.unfinished())
+        workers = f"{len(self.workers.pids)} running of {len(self.workers)}"
+        jobs = len(self.jobs.unfinished())
         return self._recorder.diagnostics(models=models, workers=workers, jobs=jobs)
 
     def _rest(self) -> None:

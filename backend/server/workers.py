@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import subprocess
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -19,37 +20,56 @@ PATIENCE = 10.0
 """Seconds that the driver's tool may take."""
 
 
-def targets() -> list[Target]:
-    """The main function of a worker for each graphics card, or one for all that is there; may take seconds."""
-    cards = graphics_cards()
+async def targets() -> list[Target]:
+    """The main function of a worker for each graphics card, or one for all that is there; may take `PATIENCE`."""
+    cards = await graphics_cards()
     return [partial(worker.main, card=card) for card in cards] if len(cards) > 1 else [worker.main]
 
 
-def graphics_cards() -> list[str]:
+async def graphics_cards() -> list[str]:
     """The NVIDIA cards that may be used, as CUDA_VISIBLE_DEVICES calls them; empty when none can be told."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        try:
-            asked = subprocess.run(NVIDIA, capture_output=True, text=True, errors="replace", timeout=PATIENCE)
-        except (OSError, subprocess.TimeoutExpired):
-            return []
-        visible = ",".join(asked.stdout.split()) if asked.returncode == 0 else ""
+        visible = ",".join((await _told_by_driver()).split())
     return [card.strip() for card in visible.split(",") if card.strip()]
 
 
+async def _told_by_driver() -> str:
+    """What the driver's tool prints; empty when there is none, or it fails, or says nothing for `PATIENCE`."""
+    try:
+        tool = await asyncio.create_subprocess_exec(*NVIDIA, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
+    except OSError:
+        return ""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            told, _ = await tool.communicate()
+    except TimeoutError:
+        return ""
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            tool.kill()
+    return told.decode(errors="replace") if tool.returncode == 0 else ""
+
+
 class Workers:
-    """Several supervisors, each with at most one job. Used from the event loop only.
+    """Several supervisors, each with at most one job; none until `add`. Used from the event loop only.
 
     `on_progress(job, message)` and `on_outcome(job, outcome)` are called in the event loop; every `run` is followed by
     exactly one `on_outcome`.
     """
 
     def __init__(
-        self, targets: Sequence[Target], on_progress: Callable[[Job, Running | Preview], None],
-        on_outcome: Callable[[Job, Outcome], None],
+        self, on_progress: Callable[[Job, Running | Preview], None], on_outcome: Callable[[Job, Outcome], None]
     ) -> None:
         self._on_progress, self._on_outcome = on_progress, on_outcome
-        self._all = [_Worker(target, self._on_progress, self._on_outcome) for target in targets]
+        self._all: list[_Worker] = []
+
+    def add(self, targets: Sequence[Target]) -> None:
+        """One more for each of these main functions."""
+        self._all += [_Worker(target, self._on_progress, self._on_outcome) for target in targets]
+
+    def __len__(self) -> int:
+        return len(self._all)
 
     @property
     def free(self) -> bool:
@@ -68,7 +88,7 @@ class Workers:
 
     def warm(self) -> None:
         """Start the first if none runs; the others take a gigabyte of memory each, and start when they have work."""
-        if not self.pids:
+        if self._all and not self.pids:
             self._all[0].supervisor.warm()
 
     def run(self, job: Job) -> None:

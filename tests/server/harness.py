@@ -141,7 +141,8 @@ class Backend:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._hub = Hub([self._target] * self._workers, self.library, Recorder(), self._idle)
+        self._hub = Hub(self.library, Recorder(), self._idle)
+        self._hub.equip([self._target] * self._workers)
         async with app.listening(self._hub, "127.0.0.1", 0, TOKEN) as self.port:
             self._ready.set()
             await self._stop.wait()

@@ -13,6 +13,7 @@ from typing import Any
 from websockets.sync.client import connect
 
 from protocol.images import MAX_FRAME
+from protocol.messages import Diagnose, Diagnostics
 
 from .harness import TIMEOUT, Client, new_id
 
@@ -64,3 +65,12 @@ def client_of(ready: dict[str, Any], context: SSLContext | None = None) -> Clien
         ),
         new_id(),
     )
+
+
+def until_workers(client: Client, wanted: str) -> Diagnostics:
+    """Ask for the diagnostics until they tell this of the workers."""
+    while True:
+        client.send(Diagnose())
+        told = client.until(Diagnostics)
+        if told.report["workers"] == wanted:
+            return told

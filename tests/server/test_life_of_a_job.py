@@ -245,7 +245,7 @@ def test_a_job_that_comes_while_the_server_stops_is_refused() -> None:
                 assert stopped.wait(TIMEOUT)
                 return MODEL
 
-        hub = Hub([fake_worker.main], Slow(), Recorder())
+        hub = Hub(Slow(), Recorder())
         generating = asyncio.create_task(hub.obey(new_id(), Generate(new_id(), request()), Incoming()))
         await asyncio.sleep(0)
         await hub.stop()

@@ -6,6 +6,7 @@ import os
 import signal
 import ssl
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ from websockets.exceptions import InvalidMessage
 from protocol import VERSION
 
 from .harness import TIMEOUT
-from .program import SERVE, Process, client_of
+from .program import SERVE, Process, client_of, until_workers
 
 
 @pytest.fixture
@@ -27,10 +28,9 @@ def start(tmp_path: Path) -> Iterator[Any]:
     """Start a program with its runtime folder in the test's own; whatever still runs at the end is killed."""
     with ExitStack() as stack:
 
-        def run(*arguments: str, command: list[str] = SERVE) -> Process:
-            started = Process(
-                [*command, *arguments], XDG_RUNTIME_DIR=str(tmp_path), LAYER_DIFFUSION_MODELS=str(tmp_path)
-            )
+        def run(*arguments: str, command: list[str] = SERVE, **environment: str) -> Process:
+            folders = {"XDG_RUNTIME_DIR": str(tmp_path), "LAYER_DIFFUSION_MODELS": str(tmp_path)}
+            started = Process([*command, *arguments], subprocess.PIPE, **folders, **environment)
             stack.callback(started.process.wait)
             stack.callback(started.process.kill)
             return started
@@ -51,6 +51,25 @@ def test_the_ready_line_tells_all_a_client_needs(start: Any, tmp_path: Path) -> 
     }  # fmt: skip
     with client_of({"token_file": file, "host": "127.0.0.1", "port": port}) as client:
         assert client.welcome.version == VERSION
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for the driver's tool is a shell script")
+def test_clients_connect_before_the_driver_has_answered(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    answer = tmp_path / "answer"
+    os.mkfifo(answer)
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f'#!/bin/sh\n[ "$1" = --query-gpu=uuid ] && exec cat "{answer}"\nexit 9\n')
+    tool.chmod(0o755)
+    server = start(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    with client_of(server.line()) as client:
+        until_workers(client, "0 running of 0")
+        # Fails unless the tool still waits at the other end.
+        with open(os.open(answer, os.O_WRONLY | os.O_NONBLOCK), "w") as said:
+            said.write("GPU-1\nGPU-2\n")
+        until_workers(client, "1 running of 2")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -87,12 +88,14 @@ def test_the_end_ends_all_of_them() -> None:
 def test_each_graphics_card_has_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert targets() == [worker.main]
+    assert asyncio.run(targets()) == [worker.main]
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho GPU-1\necho GPU-2\n")
     tool.chmod(0o755)
-    assert [one.keywords for one in targets() if isinstance(one, partial)] == [{"card": "GPU-1"}, {"card": "GPU-2"}]
+    assert [one.keywords for one in asyncio.run(targets()) if isinstance(one, partial)] == [
+        {"card": "GPU-1"}, {"card": "GPU-2"}
+    ]  # fmt: skip
     tool.write_text("#!/bin/sh\necho GPU-1\nexit 9\n")
-    assert targets() == [worker.main]
+    assert asyncio.run(targets()) == [worker.main]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1, 3")
-    assert graphics_cards() == ["1", "3"]
+    assert asyncio.run(graphics_cards()) == ["1", "3"]
