@@ -47,8 +47,8 @@ def test_results_go_where_they_are_wanted(krita, standin):
     krita("positions.py", standin)
 
 
-def test_documents_of_every_colour_space(krita, standin):
-    krita("colours.py", standin)
+def test_documents_of_every_colour_space(krita, standin, tmp_path):
+    krita("colours.py", standin, folder=str(tmp_path))
 
 
 def test_results_are_cards(krita, standin, tmp_path):
