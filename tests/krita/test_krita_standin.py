@@ -55,6 +55,10 @@ def test_results_are_cards(krita, standin, tmp_path):
     krita("results.py", standin, folder=str(tmp_path))
 
 
+def test_two_documents_at_once(krita, standin):
+    krita("two_documents.py", standin)
+
+
 def test_queue(krita, standin):
     krita("queue.py", standin)
 

@@ -25,6 +25,7 @@ def run(h):
     yield from used_as_condition(h, d, document)
     yield from favourites_and_deletion(h, d)
     yield from by_actions(h, d, document)
+    yield from during_a_stroke(h, d, document)
     yield from back_with_the_document(h, d, document)
 
 
@@ -209,6 +210,22 @@ def by_actions(h, d, document):
     act(h, "insert_result")
     yield h.until(lambda: len(nodes(document)) == 2, 10, "the layers")
     yield from step(h, document, "undo")
+
+
+def during_a_stroke(h, d, document):
+    """A card that is inserted while the brush is down comes when it is up again."""
+    before = names(document)
+    x, y = h.canvas_point()
+    yield h.drag([(x - 60, y), (x, y + 10), (x + 40, y)], hold=True)
+    act(h, "insert_result")
+    yield 0.6
+    h.check("nothing comes during the stroke", names(document) == before, names(document))
+    yield h.release()
+    yield h.until(lambda: len(nodes(document)) == len(before) + 1, 20, "the layers after the stroke")
+    h.check("two steps", len(history(h)) == 2, history(h))
+    for _ in range(2):
+        yield from step(h, document, "undo")
+    h.check("both undone", names(document) == before, names(document))
 
 
 def act(h, name):
