@@ -12,6 +12,10 @@ from .scaling import image_bytes
 
 THUMBNAIL_SIDE = 192
 """Twice the side that is shown, for screens that have more pixels."""
+ROWS = 4
+"""Rows of a picture for each row of a smaller one: as many as the eye can tell."""
+BAND = 128
+"""Rows that are drawn at a time."""
 _Format = QtGui.QImage.Format
 
 
@@ -35,18 +39,32 @@ def flattened(pictures: Sequence[Picture], area: Area, longest: int = 0):
     result.fill(0)
     painter = QtGui.QPainter(result)
     for picture in pictures:
-        where, (width, height) = picture.area, (picture.area.width, picture.area.height)
-        one = QtGui.QImage(picture.pixels, width, height, width * 4, _Format.Format_ARGB32)
-        if scale < 1:
-            width, height = max(1, round(width * scale)), max(1, round(height * scale))
-            one = one.scaled(
-                width, height, QtCore.Qt.AspectRatioMode.IgnoreAspectRatio,
-                QtCore.Qt.TransformationMode.SmoothTransformation,
-            )  # fmt: skip
+        left, top = round((picture.area.x - area.x) * scale), round((picture.area.y - area.y) * scale)
         painter.setOpacity(picture.opacity)
-        painter.drawImage(round((where.x - area.x) * scale), round((where.y - area.y) * scale), one)
+        if scale < 1:
+            painter.drawImage(left, top, _small(picture, scale))
+            continue
+        # In pieces: Qt does not let other threads run Python meanwhile, and the GUI would stand still.
+        for row in range(0, picture.area.height, BAND):
+            painter.drawImage(left, top + row, _rows(picture, row, 1), 0, 0, picture.area.width, BAND)
     painter.end()
     return result
+
+
+def _small(picture: Picture, scale: float):
+    """A picture as an image, smaller, of some of its rows only."""
+    width, height = (max(1, round(side * scale)) for side in (picture.area.width, picture.area.height))
+    return _rows(picture, 0, max(1, picture.area.height // (ROWS * height))).scaled(
+        width, height, QtCore.Qt.AspectRatioMode.IgnoreAspectRatio,
+        QtCore.Qt.TransformationMode.SmoothTransformation,
+    )  # fmt: skip
+
+
+def _rows(picture: Picture, first: int, step: int):
+    """Every `step`-th row of a picture from the first one wanted, as an image that shares its pixels."""
+    width, height = picture.area.width, picture.area.height
+    pixels = memoryview(picture.pixels)[first * width * 4 :]
+    return QtGui.QImage(pixels, width, -(-(height - first) // step), width * 4 * step, _Format.Format_ARGB32)
 
 
 def seen(pictures: Sequence[Picture], longest: int = 0):

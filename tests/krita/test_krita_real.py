@@ -26,6 +26,10 @@ def test_every_operation(krita, tmp_path):
     krita("operations.py", PROJECT, timeout=240, environment={"LAYER_DIFFUSION_MODELS": str(folder)})
 
 
+def test_every_operation_of_the_builtin_model(krita):
+    krita("builtin.py", PROJECT, timeout=300)
+
+
 def test_connection_cut_in_the_middle_of_a_result(krita, tmp_path):
     root = tmp_path / "cutting"
     shutil.copytree(HERE / "cutting", root)

@@ -8,7 +8,8 @@ Layers as pictures that go along with a request:
     choices(document)                    what a picker offers: (text of the choice, name for people) in order
     read(document, choice, area, size)   straight RGBA of exactly what is sent, of `size` (width, height)
     read_together(document, choices, area, size)   what several choices show over each other
-    image_of(rgba, size)                 the same as a QImage, for a thumbnail
+    thumbnail_of(document, choice, area, size)   the same, small and as a QImage
+    image_of(rgba, size)                 pixels as a QImage
     stamp(document, choice, area)        equal to the last one as long as the picture is the same: look, then read
     bounds_of(document, choice)          the area that the choice covers, as the area to refine
     layer_of(document, choice)           the id of the one layer that a choice means, for `Place.REPLACE`
@@ -41,7 +42,7 @@ from .documents import (
 )
 from .inserting import Place, insert
 from .overlay import Overlay
-from .reading import image_of, read, read_together, stamp
+from .reading import image_of, read, read_together, stamp, thumbnail_of
 
 __all__ = [
     "ACTIVE",
@@ -68,6 +69,7 @@ __all__ = [
     "read_together",
     "softness",
     "stamp",
+    "thumbnail_of",
     "version",
     "write_fields",
     "write_setting",

@@ -14,6 +14,8 @@ from ..translation import tr
 from .choices import VISIBLE, empty, nodes_of, parents
 from .documents import SRGB, hidden, id_of, is_idle, is_layer, layers_in, space_of
 
+THUMBNAIL_ROWS = 4
+"""Rows of the document that are read for each row of a thumbnail."""
 SAMPLED_ROWS = 64
 """Rows of an area that `stamp` compares: more than a thumbnail has, so that it sees what the thumbnail would show."""
 
@@ -29,26 +31,51 @@ def read(document, choice: str, area: Area, size: tuple[int, int]) -> bytes:
 
 def read_together(document, choices: Sequence[str], area: Area, size: tuple[int, int]) -> bytes:
     """Return what several choices show together, as `read` does for one."""
-    if not is_idle(document):
-        raise Trouble(tr("Krita is busy with this document."), tr("Try again in a moment."))
-    if VISIBLE in choices:
-        bgra = _projection(document, area)
-    else:
-        nodes = [node for choice in choices for node in nodes_of(document, choice)]
-        plain = len(nodes) == 1 and _is_plain(document, nodes[0], area)
-        bgra = _single(nodes[0], area) if plain else _composite(document, {id_of(node) for node in nodes}, area)
-    alpha = bgra[3::4]
-    if alpha.count(0) == len(alpha):
-        raise empty()
+    pixels = _source(document, choices, area, 1)
     if (area.width, area.height) != size:
-        bgra = scaled(bgra, (area.width, area.height), size)
-    return to_rgba(bgra)
+        pixels = scaled(pixels, (area.width, area.height), size)
+    _check_seen(pixels)
+    return to_rgba(pixels)
+
+
+def thumbnail_of(document, choice: str, area: Area, size: tuple[int, int]):
+    """Return as a `QImage` of `size` (width, height) what `read` would return, made of some of the rows only.
+
+    Raises `Trouble` as `read` does.
+    """
+    step = max(1, area.height // (THUMBNAIL_ROWS * size[1]))
+    pixels = _source(document, (choice,), area, step)
+    _check_seen(pixels)
+    return image_of(to_rgba(scaled(pixels, (area.width, len(_every(step, area))), size)), size)
 
 
 def image_of(rgba: bytes, size: tuple[int, int]):
     """Return straight RGBA pixels of `size` (width, height) as a `QImage`."""
     image = QtGui.QImage(to_bgra(rgba), *size, size[0] * 4, QtGui.QImage.Format.Format_ARGB32)
     return image.copy()  # its own pixels: a QImage of bytes does not keep them
+
+
+def _source(document, choices: Sequence[str], area: Area, step: int) -> bytes:
+    """Straight BGRA of what choices show together: every `step`-th row of an area, in the document's size."""
+    if not is_idle(document):
+        raise Trouble(tr("Krita is busy with this document."), tr("Try again in a moment."))
+    if VISIBLE in choices:
+        return _projection(document, area, step)
+    nodes = [node for choice in choices for node in nodes_of(document, choice)]
+    if len(nodes) == 1 and _is_plain(document, nodes[0], area):
+        return _single(nodes[0], area, step)
+    return _composite(document, {id_of(node) for node in nodes}, area, step)
+
+
+def _check_seen(pixels: bytes) -> None:
+    alpha = pixels[3::4]
+    if alpha.count(0) == len(alpha):
+        raise empty()
+
+
+def _every(step: int, area: Area) -> range:
+    """The middle row of every `step` ones."""
+    return range(area.y + step // 2, area.y + area.height, step)
 
 
 def stamp(document, choice: str, area: Area) -> object:
@@ -71,9 +98,8 @@ def _look(node) -> tuple:
 
 
 def _rows(pixel_data, area: Area) -> int:
-    step = max(1, area.height // SAMPLED_ROWS)
     checksum = 0
-    for row in range(area.y + step // 2, area.y + area.height, step):
+    for row in _every(max(1, area.height // SAMPLED_ROWS), area):
         checksum = zlib.crc32(pixel_data(area.x, row, area.width, 1), checksum)
     return checksum
 
@@ -90,19 +116,23 @@ def _is_plain(document, node, area: Area) -> bool:
     )
 
 
-def _single(node, area: Area) -> bytes:
-    pixels = bytes(node.projectionPixelData(area.x, area.y, area.width, area.height))
+def _single(node, area: Area, step: int) -> bytes:
+    if step == 1:
+        pixels = bytes(node.projectionPixelData(area.x, area.y, area.width, area.height))
+    else:
+        rows = (node.projectionPixelData(area.x, row, area.width, 1) for row in _every(step, area))
+        pixels = b"".join(bytes(row) for row in rows)
     return faded(pixels, node.opacity())
 
 
-def _composite(document, wanted: set[str], area: Area) -> bytes:
+def _composite(document, wanted: set[str], area: Area, step: int) -> bytes:
     """What the document would show if it had no other layers, composited by Krita in a clone that nobody sees."""
     with hidden(document.clone()) as copy:
         _show_only(document.rootNode(), copy.rootNode(), wanted)
         copy.setBackgroundColor(QtGui.QColor(QtCore.Qt.GlobalColor.transparent))
         copy.refreshProjection()
         copy.waitForDone()
-        return _projection(copy, area)
+        return _projection(copy, area, step)
 
 
 def _show_only(group, twin, wanted: set[str]) -> None:
@@ -124,7 +154,9 @@ def _holds(group, wanted: set[str]) -> bool:
     return any(id_of(node) in wanted or _holds(node, wanted) for node in group.childNodes() if is_layer(node))
 
 
-def _projection(document, area: Area) -> bytes:
+def _projection(document, area: Area, step: int) -> bytes:
     """Straight BGRA of what a document shows, converted to sRGB by Krita."""
     image = document.projection(area.x, area.y, area.width, area.height)
+    if step > 1:
+        image = image.scaled(area.width, len(_every(step, area)))  # each row the nearest one
     return image_bytes(image.convertToFormat(QtGui.QImage.Format.Format_ARGB32), 4)

@@ -66,8 +66,7 @@ class Inputs:
             seen = (document, picker.wanted(), canvas.stamp(document, picker.wanted(), area))
             if seen == self._seen.get(source):
                 return
-            size = _thumbnail(area)
-            image = canvas.image_of(canvas.read(document, picker.wanted(), area, size), size)
+            image = canvas.thumbnail_of(document, picker.wanted(), area, _thumbnail(area))
         except Trouble as error:
             if str(error.notice) == self._seen.get(source):
                 return

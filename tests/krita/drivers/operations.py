@@ -63,15 +63,19 @@ def reasons(h, d):
     yield 0.3
     yield h.key("Down")
     yield h.key("Return")
-    yield h.until(lambda: operation.currentData() == "refine", 5, "the operation that was chosen by keys")
-    h.check("its inputs are shown", d.find("init_picker").isVisible() and d.find("strength").isVisible())
-    h.check("and no others", not d.find("background_picker").isVisible())
-    h.check("the button says what it does", d.find("generate").text() == "Refine layer", d.find("generate").text())
+    chosen = "the operation that was chosen by keys"
+    yield h.until(lambda: operation.currentData() == "object_on_background", 5, chosen)
+    h.check("its inputs are shown", d.find("background_picker").isVisible())
+    h.check("and no others", not d.find("init_picker").isVisible() and not d.find("strength").isVisible())
+    button = d.find("generate").text()
+    h.check("the button says what it does", button == "Generate object on background", button)
 
 
-def one(h, d, document, operation, roles):
+def one(h, d, document, operation, roles, prompt="", look=lambda layers: None):
+    """Ask for an operation, look at the layers it makes, and undo them."""
     d.dock.panel.operation.choose(operation)
-    d.find("prompt").setPlainText(operation)
+    d.find("prompt").setPlainText(prompt or operation)
+    active = document.activeNode()
     yield h.until(lambda: d.find("generate").isEnabled(), 5, "the button")
     before = len(nodes(document))
     yield h.click(d.find("generate"))
@@ -82,14 +86,17 @@ def one(h, d, document, operation, roles):
     shown = [layer.visible() for layer in group.childNodes()]
     h.check(f"{operation}: layers", len(shown) == len(roles), [layer.name() for layer in group.childNodes()])
     h.check(f"{operation}: blend hidden beside others", shown == [role != "blend" or len(roles) == 1 for role in roles])
-    h.check(f"{operation}: inside of the canvas", box(group)[2] <= SIDE and box(group)[3] <= SIDE, box(group))
+    _, _, width, height = box(group)
+    inside = width <= document.width() and height <= document.height()
+    h.check(f"{operation}: inside of the canvas", inside, box(group))
     h.check(f"{operation}: one undo step", history(h)[-1] == "Add Layer", history(h))
+    look(group.childNodes())
     # Noise would cover what the next operation starts from.
     h.krita.action("edit_undo").trigger()
     document.waitForDone()
     yield h.until(lambda: len(nodes(document)) == before, 10, "the undo")
-    document.setActiveNode(nodes(document)[-1])
-    yield h.until(lambda: document.activeNode().name() == "square", 5, "the active layer")
+    document.setActiveNode(active)
+    yield h.until(lambda: document.activeNode() == active, 5, "the active layer")
 
 
 def reblended(h, d, document):

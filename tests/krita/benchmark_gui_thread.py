@@ -1,0 +1,20 @@
+"""Benchmark: how long the plugin holds Krita's GUI thread at a time. Prints; asserts nothing about time.
+
+    python -m pytest -s tests/krita/benchmark_gui_thread.py
+"""
+
+import pytest
+
+SHOWN = 16
+
+
+@pytest.mark.krita
+@pytest.mark.parametrize("side", [1024, 4096])
+def test_longest_block_of_the_gui_thread(krita, standin, tmp_path, side):
+    values = krita("gui_thread.py", standin, timeout=300, side=side, folder=str(tmp_path))["values"]
+    rows = sorted(((own, seconds, what) for what, (seconds, own) in values.items()), reverse=True)
+    print(f"\n{side} x {side}: longest stretches in ms, without libkis and in all, while …")
+    for own, seconds, what in rows[:SHOWN]:
+        phase, name = what.split("\t")
+        print(f"{own:8.1f} {seconds:8.1f}  {phase:30} {name}")
+    assert rows
