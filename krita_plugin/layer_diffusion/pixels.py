@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .geometry import Area, place
@@ -10,6 +10,8 @@ from .protocol.job import LayerSet
 
 EDGE = 8
 """Pixels left around what is seen of a layer: where it is scaled or blurred, the colour beside its edge counts."""
+PIECE = 1 << 20
+"""Bytes that are worked on at a time, a multiple of 4: no other thread runs meanwhile, the GUI's neither."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +29,43 @@ class Picture:
     image: int = 0
 
 
-def to_bgra(rgba: bytes) -> bytes:
+def to_bgra(rgba: bytes | memoryview) -> bytes:
     """Swap red and blue of straight RGBA; alpha and the colour under it stay."""
-    swapped = bytearray(rgba)
-    swapped[0::4] = rgba[2::4]
-    swapped[2::4] = rgba[0::4]
-    return bytes(swapped)
+    return b"".join(_swapped(piece) for piece in _pieces(rgba))
 
 
-def to_rgba(bgra: bytes) -> bytes:
+def to_rgba(bgra: bytes | memoryview) -> bytes:
     """Swap red and blue of straight BGRA; alpha and the colour under it stay."""
     return to_bgra(bgra)
 
 
-def faded(pixels: bytes, opacity: int) -> bytes:
+def _swapped(pixels: bytes) -> bytearray:
+    result = bytearray(pixels)
+    result[0::4], result[2::4] = pixels[2::4], pixels[0::4]
+    return result
+
+
+def alpha_of(pixels: bytes) -> bytes:
+    """Return the alpha of pixels of four bytes."""
+    return b"".join(piece[3::4] for piece in _pieces(pixels))
+
+
+def is_empty(pixels: bytes) -> bool:
+    """Whether pixels of four bytes are transparent everywhere."""
+    return not any(piece[3::4].strip(b"\0") for piece in _pieces(pixels))
+
+
+def _pieces(pixels: bytes | memoryview) -> Iterator[bytes]:
+    return (bytes(pixels[start : start + PIECE]) for start in range(0, len(pixels), PIECE))
+
+
+def faded(pixels: bytes | memoryview, opacity: int) -> bytes | memoryview:
     """Return straight pixels whose alpha is multiplied by `opacity`, 0 to 255, rounded."""
     if opacity == 255:
         return pixels
     table = bytes((alpha * opacity + 127) // 255 for alpha in range(256))
     result = bytearray(pixels)
-    result[3::4] = pixels[3::4].translate(table)
+    result[3::4] = result[3::4].translate(table)
     return bytes(result)
 
 
@@ -70,7 +89,7 @@ def trimmed(picture: Picture) -> Picture:
 
     One that is transparent everywhere stays as it is.
     """
-    area, alpha = picture.area, picture.pixels[3::4]
+    area, alpha = picture.area, alpha_of(picture.pixels)
     if not alpha.strip(b"\0"):
         return picture
     top = (len(alpha) - len(alpha.lstrip(b"\0"))) // area.width

@@ -7,18 +7,14 @@ from .qt import QtCore, QtGui
 _Format = QtGui.QImage.Format
 
 
-def scaled(bgra: bytes, size: tuple[int, int], new_size: tuple[int, int]) -> bytes:
-    """Return straight BGRA pixels of `size` (width, height) smoothly scaled to `new_size`.
-
-    Colour and alpha are scaled apart: Qt premultiplies an image that has both, and the colour under zero alpha, which
-    the generator fills in so that edges blend cleanly, would be lost.
-    """
+def scaled(bgra: bytes | memoryview, size: tuple[int, int], new_size: tuple[int, int]) -> bytes:
+    """Return straight BGRA pixels of `size` (width, height) smoothly scaled to `new_size`, each channel by itself."""
     width, height = size
-    colour = QtGui.QImage(bgra, width, height, width * 4, _Format.Format_RGB32)
-    alpha = QtGui.QImage(bgra[3::4], width, height, width, _Format.Format_Grayscale8)
-    pixels = bytearray(image_bytes(_smooth(colour, new_size).convertToFormat(_Format.Format_RGB32), 4))
-    pixels[3::4] = image_bytes(_smooth(alpha, new_size).convertToFormat(_Format.Format_Grayscale8), 1)
-    return bytes(pixels)
+    # Said to be premultiplied, or Qt would premultiply them, and the colour under zero alpha, which the generator fills
+    # in so that edges blend cleanly, would be lost.
+    image = QtGui.QImage(bgra, width, height, width * 4, _Format.Format_ARGB32_Premultiplied)
+    smooth = QtCore.Qt.TransformationMode.SmoothTransformation
+    return image_bytes(image.scaled(*new_size, QtCore.Qt.AspectRatioMode.IgnoreAspectRatio, smooth), 4)
 
 
 def multiplied(one: bytes, other: bytes, size: tuple[int, int]) -> bytes:
@@ -33,12 +29,6 @@ def multiplied(one: bytes, other: bytes, size: tuple[int, int]) -> bytes:
     painter.drawImage(0, 0, planes[1])
     painter.end()
     return image_bytes(planes[0].convertToFormat(_Format.Format_Grayscale8), 1)
-
-
-def _smooth(image, size: tuple[int, int]):
-    return image.scaled(
-        *size, QtCore.Qt.AspectRatioMode.IgnoreAspectRatio, QtCore.Qt.TransformationMode.SmoothTransformation
-    )
 
 
 def image_bytes(image, channels: int) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..geometry import Area
 from ..notices import Trouble
-from ..pixels import faded, to_bgra, to_rgba
+from ..pixels import faded, is_empty, to_bgra, to_rgba
 from ..qt import QtCore, QtGui
 from ..scaling import image_bytes, scaled
 from ..translation import tr
@@ -34,8 +34,10 @@ def read_together(document, choices: Sequence[str], area: Area, size: tuple[int,
     pixels = _source(document, choices, area, 1)
     if (area.width, area.height) != size:
         pixels = scaled(pixels, (area.width, area.height), size)
-    _check_seen(pixels)
-    return to_rgba(pixels)
+    rgba = to_rgba(pixels)
+    if is_empty(rgba):
+        raise empty()
+    return rgba
 
 
 def thumbnail_of(document, choice: str, area: Area, size: tuple[int, int]):
@@ -44,8 +46,9 @@ def thumbnail_of(document, choice: str, area: Area, size: tuple[int, int]):
     Raises `Trouble` as `read` does.
     """
     step = max(1, area.height // (THUMBNAIL_ROWS * size[1]))
-    pixels = _source(document, (choice,), area, step)
-    _check_seen(pixels)
+    pixels = bytes(_source(document, (choice,), area, step))
+    if is_empty(pixels):
+        raise empty()
     return image_of(to_rgba(scaled(pixels, (area.width, len(_every(step, area))), size)), size)
 
 
@@ -55,7 +58,7 @@ def image_of(rgba: bytes, size: tuple[int, int]):
     return image.copy()  # its own pixels: a QImage of bytes does not keep them
 
 
-def _source(document, choices: Sequence[str], area: Area, step: int) -> bytes:
+def _source(document, choices: Sequence[str], area: Area, step: int) -> bytes | memoryview:
     """Straight BGRA of what choices show together: every `step`-th row of an area, in the document's size."""
     if not is_idle(document):
         raise Trouble(tr("Krita is busy with this document."), tr("Try again in a moment."))
@@ -65,12 +68,6 @@ def _source(document, choices: Sequence[str], area: Area, step: int) -> bytes:
     if len(nodes) == 1 and _is_plain(document, nodes[0], area):
         return _single(nodes[0], area, step)
     return _composite(document, {id_of(node) for node in nodes}, area, step)
-
-
-def _check_seen(pixels: bytes) -> None:
-    alpha = pixels[3::4]
-    if alpha.count(0) == len(alpha):
-        raise empty()
 
 
 def _every(step: int, area: Area) -> range:
@@ -116,9 +113,9 @@ def _is_plain(document, node, area: Area) -> bool:
     )
 
 
-def _single(node, area: Area, step: int) -> bytes:
+def _single(node, area: Area, step: int) -> bytes | memoryview:
     if step == 1:
-        pixels = bytes(node.projectionPixelData(area.x, area.y, area.width, area.height))
+        pixels = memoryview(node.projectionPixelData(area.x, area.y, area.width, area.height))
     else:
         rows = (node.projectionPixelData(area.x, row, area.width, 1) for row in _every(step, area))
         pixels = b"".join(bytes(row) for row in rows)
