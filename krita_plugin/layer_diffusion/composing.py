@@ -17,6 +17,7 @@ ROWS = 4
 BAND = 128
 """Rows that are drawn at a time."""
 _Format = QtGui.QImage.Format
+_Mode = QtGui.QPainter.CompositionMode
 
 
 def around(pictures: Sequence[Picture]) -> Area:
@@ -36,15 +37,18 @@ def flattened(pictures: Sequence[Picture], area: Area, longest: int = 0):
     scale = min(1.0, longest / max(area.width, area.height)) if longest else 1.0
     size = QtCore.QSize(max(1, round(area.width * scale)), max(1, round(area.height * scale)))
     result = QtGui.QImage(size, _Format.Format_ARGB32_Premultiplied)
-    result.fill(0)
     painter = QtGui.QPainter(result)
+    # In pieces, as below: Qt does not let other threads run Python meanwhile, and the GUI would stand still.
+    painter.setCompositionMode(_Mode.CompositionMode_Source)
+    for row in range(0, size.height(), BAND):
+        painter.fillRect(0, row, size.width(), BAND, QtCore.Qt.GlobalColor.transparent)
+    painter.setCompositionMode(_Mode.CompositionMode_SourceOver)
     for picture in pictures:
         left, top = round((picture.area.x - area.x) * scale), round((picture.area.y - area.y) * scale)
         painter.setOpacity(picture.opacity)
         if scale < 1:
             painter.drawImage(left, top, _small(picture, scale))
             continue
-        # In pieces: Qt does not let other threads run Python meanwhile, and the GUI would stand still.
         for row in range(0, picture.area.height, BAND):
             painter.drawImage(left, top + row, _rows(picture, row, 1), 0, 0, picture.area.width, BAND)
     painter.end()
