@@ -1,6 +1,8 @@
-"""Benchmark: how long the plugin holds Krita's GUI thread at a time. Prints; asserts nothing about time.
+"""Benchmark: how long the plugin holds Krita's GUI thread at a time.
 
     python -m pytest -s tests/krita/benchmark_gui_thread.py
+
+It prints, and asserts nothing about time.
 """
 
 import pytest

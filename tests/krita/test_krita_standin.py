@@ -38,7 +38,6 @@ def test_connection_breaks_and_backend_ends(krita, standin):
         assert_ended(int(token.name.split("-")[1]))
 
 
-
 def test_layers_are_conditions(krita, standin):
     krita("conditions.py", standin)
 

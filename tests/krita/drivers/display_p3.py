@@ -4,7 +4,9 @@ import struct
 
 NAME = "Display P3 of the test"
 COLORANTS = {
-    "rXYZ": (0.51512, 0.24120, -0.00105), "gXYZ": (0.29198, 0.69225, 0.04189), "bXYZ": (0.15710, 0.06657, 0.78407)
+    "rXYZ": (0.51512, 0.24120, -0.00105),
+    "gXYZ": (0.29198, 0.69225, 0.04189),
+    "bXYZ": (0.15710, 0.06657, 0.78407),
 }
 """P3's primaries with a white of D65, adapted to D50 (Bradford)."""
 WHITE = (0.9642, 1.0, 0.8249)
