@@ -18,9 +18,7 @@ def kept_files(plugin, tmp_path):
     picture = plugin("pixels").Picture("seed 1", area, bytes((1, 2, 3, 0, 10, 20, 30, 255)), 1.0, True)
     plugin("kept").Shelf(tmp_path).put(plugin("jobs").Job("a" * 32, request, None, area, pictures=(picture,)))
     content = (tmp_path / f"{'a' * 32}.result").read_bytes()
-    return {
-        f"layer_diffusion/kept/{name * 32}.result": data for name, data in (("a", content), ("b", content[:-1]))
-    }
+    return {f"layer_diffusion/kept/{name * 32}.result": data for name, data in (("a", content), ("b", content[:-1]))}
 
 
 def test_results_come_into_the_document(krita, standin, kept_files):

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ..qt import QtWidgets
+from ..qt import QtCore, QtWidgets
 from ..translation import tr
+
+BOX_MARGIN = 2
+"""Pixels that styles leave free on either side of a combo box's text."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,32 @@ def choice(box, kind: type[Enum]) -> Field:
     )  # fmt: skip
 
 
-def choices(name: str, names: dict[Any, str], tip: str):
+class Box(QtWidgets.QComboBox):
+    """A combo box as narrow as need be, with “…” where its text does not fit."""
+
+    def __init__(self, name: str, tip: str = "") -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setToolTip(tip)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+
+    def paintEvent(self, _event) -> None:  # noqa: N802
+        style, kind = self.style(), QtWidgets.QStyle.ComplexControl.CC_ComboBox
+        option = QtWidgets.QStyleOptionComboBox()
+        self.initStyleOption(option)
+        text = style.subControlRect(kind, option, QtWidgets.QStyle.SubControl.SC_ComboBoxEditField, self)
+        end = QtCore.Qt.TextElideMode.ElideRight
+        option.currentText = self.fontMetrics().elidedText(option.currentText, end, text.width() - 2 * BOX_MARGIN)
+        painter = QtWidgets.QStylePainter(self)
+        painter.drawComplexControl(kind, option)
+        painter.drawControl(QtWidgets.QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+
+def choices(name: str, names: dict[Any, str], tip: str) -> Box:
     """Make a combo box of an enum's members and what they are called, which is marked for translation."""
-    box = QtWidgets.QComboBox()
-    box.setObjectName(name)
-    box.setToolTip(tip)
+    box = Box(name, tip)
     for member, words in names.items():
         box.addItem(tr(words), member.value)
-    box.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
     return box
 
 

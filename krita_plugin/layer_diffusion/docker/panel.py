@@ -187,9 +187,7 @@ class Panel(QtWidgets.QWidget):
     def _make_operation(self) -> None:
         self.operation = OperationSelector()
         self.operation_note = Note("operation_note")
-        self.way = QtWidgets.QComboBox()
-        self.way.setObjectName("way")
-        self.way.setToolTip(tr("What there is already."))
+        self.way = fields.Box("way", tr("What there is already."))
         self.way_row = fields.labelled(tr("From"), self.way)
         self.pickers = {source: LayerPicker(source.value, tr(name)) for source, name in SOURCES.items()}
         self.strength = fields.decimal(
@@ -210,9 +208,7 @@ class Panel(QtWidgets.QWidget):
         self.layer_prompts = Section(tr("Prompts for single layers"), "layer_prompts", self.layer_prompt_lines)
 
     def _make_model(self) -> None:
-        self.model = QtWidgets.QComboBox()
-        self.model.setObjectName("model")
-        self.model.setSizePolicy(Policy.Ignored, Policy.Fixed)
+        self.model = fields.Box("model")
         self.model.setEnabled(False)
         self.objects = QtWidgets.QToolButton()
         self.objects.setObjectName("objects")
@@ -245,10 +241,7 @@ class Panel(QtWidgets.QWidget):
             "batch", 1, MAX_BATCH, tr("How many pictures; they become layers of one group, the first one shown.")
         )
 
-        self.place = QtWidgets.QComboBox()
-        self.place.setObjectName("place")
-        self.place.setToolTip(tr("Where in the stack of layers the result goes."))
-        self.place.setSizePolicy(Policy.Ignored, Policy.Fixed)
+        self.place = fields.Box("place", tr("Where in the stack of layers the result goes."))
         for place, name in PLACES.items():
             self.place.addItem(tr(name), place)
 
@@ -326,7 +319,8 @@ class Panel(QtWidgets.QWidget):
             "batch": fields.number(self.batch),
             "clip": fields.check(self.clip),
             "place": fields.Field(
-                self.place.currentData, lambda place: self.place.setCurrentIndex(max(0, self.place.findData(place))),
+                self.place.currentData,
+                lambda place: self.place.setCurrentIndex(max(0, self.place.findData(place))),
                 self.place.currentIndexChanged,
             ),  # fmt: skip
             "strength": fields.number(self.strength),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..qt import QtCore, QtWidgets
 from ..translation import tr
 from . import look
-from .fields import label_width
+from .fields import Box, label_width
 
 SIDE = 44
 """Pixels, of the square that the thumbnail fits into."""
@@ -23,9 +23,7 @@ class LayerPicker(QtWidgets.QWidget):
         self.setObjectName(f"{name}_picker")
         self.label = QtWidgets.QLabel(label)
         self.label.setMinimumWidth(label_width(self))
-        self.box = QtWidgets.QComboBox()
-        self.box.setObjectName(name)
-        self.box.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        self.box = Box(name)
         self.box.activated.connect(lambda *_: self._chosen())
         self.label.setBuddy(self.box)
         self.picture = QtWidgets.QLabel()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..jobs import Job, Order, Stage
 from ..qt import QtCore, QtWidgets
 from ..translation import mark, tr
+from .fields import Box
 
 ORDERS = {
     Order.LAST: mark("Add to the queue"),
@@ -34,9 +35,7 @@ class QueueView(QtWidgets.QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("queue_view")
-        self.order_box = QtWidgets.QComboBox()
-        self.order_box.setObjectName("queue_order")
-        self.order_box.setSizePolicy(Policy.Ignored, Policy.Fixed)
+        self.order_box = Box("queue_order")
         for index, (order, words) in enumerate(ORDERS.items()):
             self.order_box.addItem(tr(words), order)
             self.order_box.setItemData(index, tr(TIPS[order]), QtCore.Qt.ItemDataRole.ToolTipRole)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from ..operations import BY_ID, TASKS, Task, why_not
 from ..protocol.job import ModelInfo
-from ..qt import QtCore, QtGui, QtWidgets
+from ..qt import QtCore, QtGui
 from ..translation import tr
+from .fields import Box
 
 Data = QtCore.Qt.ItemDataRole
 
 
-class OperationSelector(QtWidgets.QComboBox):
+class OperationSelector(Box):
     """All operations; those that the model cannot do are disabled and say why in their tooltip."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("operation")
-        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        super().__init__("operation")
         self.setMaxVisibleItems(len(TASKS))
         self._reasons = [""] * len(TASKS)
         for task in TASKS:

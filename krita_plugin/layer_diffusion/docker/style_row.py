@@ -26,9 +26,7 @@ class StyleRow(QtWidgets.QWidget):
         super().__init__()
         self._styles: tuple[Style, ...] = ()
         self._wanted = ""
-        self.box = QtWidgets.QComboBox()
-        self.box.setObjectName("style")
-        self.box.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        self.box = fields.Box("style")
         self.box.activated.connect(lambda *_: self._choose())
         self.edit = QtWidgets.QToolButton()
         self.edit.setObjectName("style_edit")

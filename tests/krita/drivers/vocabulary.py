@@ -60,7 +60,7 @@ class Docker:
         """Start a job and wait until its group is in the document, with `group = yield from`."""
         before = len(nodes(document))
         self.start(prompt)
-        yield self.h.until(lambda: len(nodes(document)) == before + 1, 60, f"the layer of {prompt!r}")
+        yield self.h.until(lambda: len(nodes(document)) == before + 1, 120, f"the layer of {prompt!r}")
         yield self.ready()
         document.waitForDone()
         return nodes(document)[-1]
