@@ -10,7 +10,7 @@ from .protocol.job import LayerSet
 
 EDGE = 8
 """Pixels left around what is seen of a layer: where it is scaled or blurred, the colour beside its edge counts."""
-PIECE = 1 << 20
+PIECE = 1 << 18
 """Bytes that are worked on at a time, a multiple of 4: no other thread runs meanwhile, the GUI's neither."""
 
 
@@ -39,10 +39,10 @@ def to_rgba(bgra: bytes | memoryview) -> bytes:
     return to_bgra(bgra)
 
 
-def _swapped(pixels: bytes) -> bytearray:
+def _swapped(pixels: bytes) -> bytes:
     result = bytearray(pixels)
     result[0::4], result[2::4] = pixels[2::4], pixels[0::4]
-    return result
+    return bytes(result)  # joining what cannot change lets other threads run
 
 
 def alpha_of(pixels: bytes) -> bytes:
@@ -50,7 +50,7 @@ def alpha_of(pixels: bytes) -> bytes:
     return b"".join(piece[3::4] for piece in _pieces(pixels))
 
 
-def is_empty(pixels: bytes) -> bool:
+def is_empty(pixels: bytes | memoryview) -> bool:
     """Whether pixels of four bytes are transparent everywhere."""
     return not any(piece[3::4].strip(b"\0") for piece in _pieces(pixels))
 
@@ -64,8 +64,12 @@ def faded(pixels: bytes | memoryview, opacity: int) -> bytes | memoryview:
     if opacity == 255:
         return pixels
     table = bytes((alpha * opacity + 127) // 255 for alpha in range(256))
+    return b"".join(_faded(piece, table) for piece in _pieces(pixels))
+
+
+def _faded(pixels: bytes, table: bytes) -> bytes:
     result = bytearray(pixels)
-    result[3::4] = result[3::4].translate(table)
+    result[3::4] = pixels[3::4].translate(table)
     return bytes(result)
 
 

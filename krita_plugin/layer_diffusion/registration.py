@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import signal
+import sys
 
 from krita import DockWidget, DockWidgetFactory, DockWidgetFactoryBase, Extension, Krita
 
@@ -16,6 +17,7 @@ from .translation import choose, mark, tr
 DOCKER = "layer_diffusion"
 TITLE = "Layer Diffusion"
 FIRST_HEIGHT = 460
+HAND_OVER_SECONDS = 0.001
 INTRODUCE_AFTER_MS = 300
 """Krita shows its dockers some turns after the first document."""
 
@@ -111,12 +113,21 @@ ACTIONS = {
 def register() -> None:
     """Called when Krita loads the plugin."""
     _survive_broken_connections()
+    _hand_over_quickly()
     choose(QtCore.QLocale().name())  # Krita sets it to the language that it was told to speak
     # Krita 5 has the short name of this enum's member, Krita 6 the full one.
     positions = getattr(DockWidgetFactoryBase, "DockPosition", DockWidgetFactoryBase)
     right = getattr(positions, "DockRight", None) or DockWidgetFactoryBase.DockRight
     Krita.instance().addExtension(LayerDiffusionActions(Krita.instance()))
     Krita.instance().addDockWidgetFactory(DockWidgetFactory(DOCKER, right, LayerDiffusionDocker))
+
+
+def _hand_over_quickly() -> None:
+    """Let Krita's own thread wait a fifth as long for Python as usual while another thread works on pixels.
+
+    After each call into Krita that lets go of the interpreter it waits anew, several times in one turn.
+    """
+    sys.setswitchinterval(min(sys.getswitchinterval(), HAND_OVER_SECONDS))
 
 
 def _survive_broken_connections() -> None:

@@ -6,8 +6,7 @@ they are made at the wrong moment, was measured on Krita 5.1, 5.2, 5.3 and 6.0.
 Layers as pictures that go along with a request:
 
     choices(document)                    what a picker offers: (text of the choice, name for people) in order
-    read(document, choice, area, size)   straight RGBA of exactly what is sent, of `size` (width, height)
-    read_together(document, choices, area, size)   what several choices show over each other
+    capture(document, choices, area)     exactly what is sent; `rgba(size)` of it makes straight RGBA, on any thread
     thumbnail_of(document, choice, area, size)   the same, small and as a QImage
     image_of(rgba, size)                 pixels as a QImage
     stamp(document, choice, area)        equal to the last one as long as the picture is the same: look, then read
@@ -42,7 +41,7 @@ from .documents import (
 )
 from .inserting import Place, insert
 from .overlay import Overlay
-from .reading import image_of, read, read_together, stamp, thumbnail_of
+from .reading import Capture, capture, image_of, stamp, thumbnail_of
 
 __all__ = [
     "ACTIVE",
@@ -50,11 +49,13 @@ __all__ = [
     "SELECTED",
     "VISIBLE",
     "Annotations",
+    "Capture",
     "Overlay",
     "Place",
     "active_document",
     "area_of",
     "bounds_of",
+    "capture",
     "choices",
     "data_folder",
     "image_of",
@@ -63,10 +64,8 @@ __all__ = [
     "is_open",
     "layer_of",
     "on_closing",
-    "read",
     "read_fields",
     "read_setting",
-    "read_together",
     "softness",
     "stamp",
     "thumbnail_of",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ..geometry import Area
 from ..notices import Trouble
@@ -20,46 +22,37 @@ SAMPLED_ROWS = 64
 """Rows of an area that `stamp` compares: more than a thumbnail has, so that it sees what the thumbnail would show."""
 
 
-def read(document, choice: str, area: Area, size: tuple[int, int]) -> bytes:
-    """Return straight RGBA of what a choice shows in an area of the document, scaled to `size` (width, height).
+@dataclass(frozen=True)
+class Capture:
+    """What layers show in an area, as Krita gave it; any thread may work on it.
+
+    Attributes:
+        pixels: an image, or straight BGRA bytes.
+        size: its (width, height).
+        opacity: what its alpha is still to be multiplied by, 0 to 255.
+    """
+
+    pixels: Any
+    size: tuple[int, int]
+    opacity: int = 255
+
+    def rgba(self, size: tuple[int, int]) -> bytes:
+        """Return straight RGBA scaled to `size` (width, height). Raises `Trouble` when there is nothing to see."""
+        pixels = self.pixels
+        if isinstance(pixels, QtGui.QImage):
+            pixels = image_bytes(pixels.convertToFormat(QtGui.QImage.Format.Format_ARGB32), 4)
+        pixels = faded(pixels, self.opacity)
+        if is_empty(pixels):
+            raise empty()
+        return to_rgba(pixels if self.size == size else scaled(pixels, self.size, size))
+
+
+def capture(document, choices: Sequence[str], area: Area, step: int = 1) -> Capture:
+    """Return what choices show together in an area of the document, every `step`-th row of it.
 
     Masks, opacity, blending and everything within groups are as Krita shows them; colours are converted to sRGB. The
-    document is not touched. Raises `Trouble` when there is nothing to see or Krita is busy.
+    document is not touched. Raises `Trouble` when there is nothing to choose or Krita is busy.
     """
-    return read_together(document, (choice,), area, size)
-
-
-def read_together(document, choices: Sequence[str], area: Area, size: tuple[int, int]) -> bytes:
-    """Return what several choices show together, as `read` does for one."""
-    pixels = _source(document, choices, area, 1)
-    if (area.width, area.height) != size:
-        pixels = scaled(pixels, (area.width, area.height), size)
-    rgba = to_rgba(pixels)
-    if is_empty(rgba):
-        raise empty()
-    return rgba
-
-
-def thumbnail_of(document, choice: str, area: Area, size: tuple[int, int]):
-    """Return as a `QImage` of `size` (width, height) what `read` would return, made of some of the rows only.
-
-    Raises `Trouble` as `read` does.
-    """
-    step = max(1, area.height // (THUMBNAIL_ROWS * size[1]))
-    pixels = bytes(_source(document, (choice,), area, step))
-    if is_empty(pixels):
-        raise empty()
-    return image_of(to_rgba(scaled(pixels, (area.width, len(_every(step, area))), size)), size)
-
-
-def image_of(rgba: bytes, size: tuple[int, int]):
-    """Return straight RGBA pixels of `size` (width, height) as a `QImage`."""
-    image = QtGui.QImage(to_bgra(rgba), *size, size[0] * 4, QtGui.QImage.Format.Format_ARGB32)
-    return image.copy()  # its own pixels: a QImage of bytes does not keep them
-
-
-def _source(document, choices: Sequence[str], area: Area, step: int) -> bytes | memoryview:
-    """Straight BGRA of what choices show together: every `step`-th row of an area, in the document's size."""
     if not is_idle(document):
         raise Trouble(tr("Krita is busy with this document."), tr("Try again in a moment."))
     if VISIBLE in choices:
@@ -68,6 +61,21 @@ def _source(document, choices: Sequence[str], area: Area, step: int) -> bytes | 
     if len(nodes) == 1 and _is_plain(document, nodes[0], area):
         return _single(nodes[0], area, step)
     return _composite(document, {id_of(node) for node in nodes}, area, step)
+
+
+def thumbnail_of(document, choice: str, area: Area, size: tuple[int, int]):
+    """Return as a `QImage` of `size` (width, height) what would be sent, made of some of the rows only.
+
+    Raises `Trouble` when there is nothing to see or Krita is busy.
+    """
+    step = max(1, area.height // (THUMBNAIL_ROWS * size[1]))
+    return image_of(capture(document, (choice,), area, step).rgba(size), size)
+
+
+def image_of(rgba: bytes, size: tuple[int, int]):
+    """Return straight RGBA pixels of `size` (width, height) as a `QImage`."""
+    image = QtGui.QImage(to_bgra(rgba), *size, size[0] * 4, QtGui.QImage.Format.Format_ARGB32)
+    return image.copy()  # its own pixels: a QImage of bytes does not keep them
 
 
 def _every(step: int, area: Area) -> range:
@@ -79,7 +87,7 @@ def stamp(document, choice: str, area: Area) -> object:
     """Return a value that is equal to an earlier one as long as the picture of a choice is the same.
 
     It takes a millisecond for each layer, as Krita tells nothing of changes: `SAMPLED_ROWS` rows are compared. Raises
-    `Trouble` as `read` does.
+    `Trouble` as `capture` does.
     """
     if choice == VISIBLE:
         return area, _rows(document.pixelData, area)
@@ -113,16 +121,16 @@ def _is_plain(document, node, area: Area) -> bool:
     )
 
 
-def _single(node, area: Area, step: int) -> bytes | memoryview:
+def _single(node, area: Area, step: int) -> Capture:
     if step == 1:
         pixels = memoryview(node.projectionPixelData(area.x, area.y, area.width, area.height))
     else:
         rows = (node.projectionPixelData(area.x, row, area.width, 1) for row in _every(step, area))
         pixels = b"".join(bytes(row) for row in rows)
-    return faded(pixels, node.opacity())
+    return Capture(pixels, (area.width, len(_every(step, area))), node.opacity())
 
 
-def _composite(document, wanted: set[str], area: Area, step: int) -> bytes:
+def _composite(document, wanted: set[str], area: Area, step: int) -> Capture:
     """What the document would show if it had no other layers, composited by Krita in a clone that nobody sees."""
     with hidden(document.clone()) as copy:
         _show_only(document.rootNode(), copy.rootNode(), wanted)
@@ -151,9 +159,9 @@ def _holds(group, wanted: set[str]) -> bool:
     return any(id_of(node) in wanted or _holds(node, wanted) for node in group.childNodes() if is_layer(node))
 
 
-def _projection(document, area: Area, step: int) -> bytes:
-    """Straight BGRA of what a document shows, converted to sRGB by Krita."""
+def _projection(document, area: Area, step: int) -> Capture:
+    """What a document shows, converted to sRGB by Krita."""
     image = document.projection(area.x, area.y, area.width, area.height)
     if step > 1:
         image = image.scaled(area.width, len(_every(step, area)))  # each row the nearest one
-    return image_bytes(image.convertToFormat(QtGui.QImage.Format.Format_ARGB32), 4)
+    return Capture(image, (image.width(), image.height()))

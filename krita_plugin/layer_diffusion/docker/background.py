@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
 
+from ..notices import Trouble
 from ..qt import QtCore
 
 
@@ -16,20 +18,24 @@ class Background(QtCore.QObject):
     def __init__(self) -> None:
         super().__init__()
         self._ended.connect(lambda then, outcome: then(outcome))
-        self._lock = threading.Lock()
+        self._waiting: queue.SimpleQueue = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="layer-diffusion-work", daemon=True).start()
 
-    def do(self, work: Callable[[], object], then: Callable, failed: Callable[[Exception], None]) -> None:
-        """Call `then` with what `work` returned, or `failed` with the `OSError` or `ValueError` that it raised."""
-        threading.Thread(target=self._run, args=(work, then, failed), daemon=True).start()
+    def do(self, work: Callable[[], object], then: Callable, failed: Callable) -> None:
+        """Call `then` with what `work` returned, or `failed` with an `OSError`, `ValueError` or `Trouble` it raised."""
+        self._waiting.put((work, then, failed))
 
     def stop(self) -> None:
         """Hand on nothing more: the widgets may be gone."""
         self._ended.disconnect()
+        self._waiting.put(None)
 
-    def _run(self, work, then, failed) -> None:
-        with self._lock:  # two at once would only take the time from each other
+    def _run(self) -> None:
+        while (task := self._waiting.get()) is not None:
+            work, then, failed = task
             try:
                 then, outcome = then, work()
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, Trouble) as error:
                 then, outcome = failed, error
-        self._ended.emit(then, outcome)
+            self._ended.emit(then, outcome)
+            task = work = then = failed = outcome = None  # the pixels would stay until the next task

@@ -6,29 +6,29 @@ import functools
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from .. import asking, canvas
 from ..backend_process import BackendProcess
 from ..geometry import Area, request_size
-from ..jobs import Job, Stage, kept_text
-from ..kept import Shelf
+from ..jobs import Stage, kept_text
 from ..link import Link
 from ..notices import Notice, Trouble
-from ..operations import TASKS, is_reblend, why_not
+from ..operations import TASKS, why_not
 from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, ModelInfo
 from ..protocol.limits import MAX_SEED
-from ..protocol.request import Operation, Request, Source
+from ..protocol.request import Input, Operation, Request, Source
 from ..qt import QtCore, QtWidgets
 from ..session import LinkState, Session
 from ..settings import Settings, SizeMode, prompts_of, prompts_text
 from ..styles import Styles
-from ..translation import mark, tr
+from ..translation import tr
+from .arrivals import Arrivals
 from .backend_control import Backend
 from .backend_view import BackendView
+from .background import Background
 from .first_start import FirstStart, Way
-from .inputs import Inputs
+from .inputs import Inputs, rendered
 from .models import ModelsView
 from .models_control import LAYERS, Models
 from .panel import Panel
@@ -40,32 +40,16 @@ from .styling import Styling
 
 LOOK_MS = 400
 """Krita does not tell when the selection or the active document changes; looking costs microseconds."""
-RETRY_MS = 150
 SAVE_MS = 1000
 START_MS = 500
 BUILTIN, FIRST_PROMPT = "builtin", "red apple"
 """The model that is there without a download, and something that it can draw."""
-
-CLOSED = Notice(mark("The document was closed; the result is kept."), mark("Open a document and press Insert."))
-NOT_WRITTEN = mark("The result is kept only until Krita is closed, since it could not be written to the disk")
 
 
 @functools.cache
 def backend() -> BackendProcess:
     """Return the one backend of this Krita, which all its windows share."""
     return BackendProcess(canvas.data_folder() / "backend.log")
-
-
-@functools.cache
-def shelf() -> Shelf:
-    """Return the one shelf of kept results."""
-    return Shelf(canvas.data_folder() / "kept")
-
-
-@functools.cache
-def restored() -> tuple[list[Job], list[Path]]:
-    """Return what `Shelf.jobs` found when this Krita started; the first window of it takes them."""
-    return shelf().jobs()
 
 
 class Controller(QtCore.QObject):
@@ -83,7 +67,6 @@ class Controller(QtCore.QObject):
         self.session = Session(self._link.send, self._changed)
         self._link.changed.connect(self.session.connection)
         self._link.received.connect(self.session.received)
-        self._link.arrived.connect(self._arrived)
         self._backend.attach(self._link, self.session)
         panel.backend.clicked.connect(lambda: self._backend.open())
         self._inputs = Inputs(panel)
@@ -96,19 +79,22 @@ class Controller(QtCore.QObject):
         view = ResultsView(self._why_not)
         panel.embed(self._queue, view)
         self.results = Results(view, Surroundings(self.session.report, self._ask, self._place, self._choose))
+        self.arrivals = Arrivals(self.session, self.results)
+        self._link.arrived.connect(self.arrivals.take)
+        self._background = Background()
+        panel.destroyed.connect(self._background.stop)
         self._library = Models(ModelsView(panel), self._link.send, self.session.report, self._link.start)
         self._link.received.connect(self._library.received)
         self._library.said.connect(panel.install_note.say)
         panel.install.clicked.connect(lambda: self._library.open())
         self._introduce()
         self._of_documents = FieldsOfDocuments()
-        self._is_inserting = False
         self._looking = self._timer(LOOK_MS, self.look, single=False)
         self._looking_soon = self._timer(0, self.look)
-        self._inserting = self._timer(RETRY_MS, self._insert_arrived)
+        self._looking_at_results = self._timer(0, lambda: self.results.look(canvas.active_document()))
         self._saving = self._timer(SAVE_MS, self._save)
         self._starting = self._timer(START_MS, self._link.start)
-        self._starting.timeout.connect(self._restore)
+        self._starting.timeout.connect(self.arrivals.restore)
         panel.show_settings(self._fields)
         panel.prompt.earlier = prompts_of(canvas.read_setting("prompts", ""))
         panel.shown.connect(self._shown)
@@ -120,8 +106,8 @@ class Controller(QtCore.QObject):
         panel.cancel_all.triggered.connect(lambda: self.session.cancel_all())
         panel.error.acted.connect(self._copy_error)
         panel.error.closed.connect(self.session.dismiss)
-        panel.kept.acted.connect(self.insert_kept)
-        panel.kept.closed.connect(self.discard_kept)
+        panel.kept.acted.connect(self.arrivals.insert_kept)
+        panel.kept.closed.connect(self.arrivals.discard_kept)
         # The widgets are gone before Krita says that it closes, and with them this object; its parts are not.
         panel.destroyed.connect(functools.partial(_close, self._link, self._save))
         canvas.on_closing(backend().stop)
@@ -177,7 +163,8 @@ class Controller(QtCore.QObject):
                 raise Trouble(reason, tr("Choose another operation or another model."))
             area = self._area(document)
             size = request_size(area.width, area.height)
-            inputs, pixels = self._inputs.read(document, area, size)
+            captures = self._inputs.capture(document, area)
+            inputs = tuple(Input(source, *size) for source in captures)
             request = asking.request(settings, task, self._panel.styles.style_chosen, size, inputs)
             place, source = self._place(document)
             clips = settings.clip and settings.size_mode is SizeMode.SELECTION
@@ -189,7 +176,12 @@ class Controller(QtCore.QObject):
         except ValueError as error:
             self.session.report(Notice(str(error), tr("Choose another area or size.")))
         else:
-            self.session.generate(request, document, area, pixels, place, source, self._queue.order, softness)
+            order = self._queue.order
+            self._background.do(
+                lambda: rendered(captures, size),
+                lambda pixels: self.session.generate(request, document, area, pixels, place, source, order, softness),
+                lambda error: self.session.report(error.notice),
+            )
             self._panel.prompt.remember()
             canvas.write_fields(document, settings.to_text())
             self._save()
@@ -225,32 +217,20 @@ class Controller(QtCore.QObject):
         if going:
             self.session.cancel(going[0])
 
-    def insert_kept(self) -> None:
-        """Put the oldest kept result into the document in front."""
-        document = canvas.active_document()
-        for job in self.session.at(Stage.KEPT)[:1]:
-            if document is None:
-                self.session.report(Notice(tr("No document is open."), tr("Create or open one, then press Insert.")))
-                return
-            self.session.release(job, document, job.area.inside(document.width(), document.height()))
-            self._insert_arrived()
-
-    def discard_kept(self) -> None:
-        """Forget the oldest kept result."""
-        for job in self.session.at(Stage.KEPT)[:1]:
-            self.session.discard(job)
-            shelf().remove(job.id)
-
     def look_soon(self) -> None:
         """Look on a later turn: asked for the active layer, Krita 6 handles events, and so may destroy a window."""
         self._looking_soon.start()
 
     def look(self) -> None:
-        """Follow document, layers and selection: the size of the result, and what the pickers offer and show."""
+        """Follow document, layers and selection: the size of the result, and what the pickers offer and show.
+
+        With another document there are fields and results to be shown too, each on a turn of its own.
+        """
         document, area = canvas.active_document(), None
         left = self._of_documents.follow(document, self._fields)
         if left is not None:
             self._show_fields(left)
+            return
         try:
             if document is not None:
                 area = self._area(document)
@@ -261,7 +241,7 @@ class Controller(QtCore.QObject):
             note = str(error)
         self._panel.size_note.say(note)
         self._inputs.look(document, area)
-        self.results.look(document)
+        self._looking_at_results.start()
 
     def _area(self, document) -> Area:
         return canvas.area_of(document, self._fields.size_mode, self._fields.width, self._fields.height)
@@ -279,62 +259,6 @@ class Controller(QtCore.QObject):
         job = self.session.jobs.get(job_id)
         return Results.prepare(job, layer_set) if job else ((), ())
 
-    # Results
-
-    def _arrived(self, job_id: str, ready) -> None:
-        pictures, cards = ready
-        job = self.session.jobs.get(job_id)
-        if job is not None and job.unfinished and job.stage is not Stage.CANCELLING and canvas.is_open(job.document):
-            self.results.add(job.document, cards)
-            if is_reblend(job.request) and job.document == canvas.active_document():
-                self.results.show_newest()
-        self.session.arrived(job_id, pictures)
-        self._insert_arrived()
-
-    def _insert_arrived(self) -> None:
-        if self._is_inserting:
-            return
-        # Krita handles events while it renders, among them the arrival of the next result.
-        self._is_inserting = True
-        try:
-            for job in self.session.at(Stage.ARRIVED):
-                self._insert(job)
-        finally:
-            self._is_inserting = False
-        if self.session.at(Stage.ARRIVED):
-            self._inserting.start()
-
-    def _insert(self, job: Job) -> None:
-        if not canvas.is_open(job.document):
-            self._keep(job, CLOSED)
-        elif (is_reblend(job.request) or not self.results.applies) and job.kept_because is None:
-            self.session.inserted(job)  # into the history, which is enough
-        elif canvas.is_idle(job.document):
-            try:
-                canvas.insert(job.document, job.name, job.pictures, canvas.Place(job.place), job.source)
-            except Trouble as error:
-                self._keep(job, error.notice)
-            else:
-                self.session.inserted(job)
-                shelf().remove(job.id)
-
-    def _keep(self, job: Job, why: Notice) -> None:
-        try:
-            shelf().put(job)
-        except OSError as error:
-            reason = error.strerror or error
-            self.session.report(Notice(f"{tr(NOT_WRITTEN)}: {reason}.", tr("Insert it before you close Krita.")))
-        self.session.keep(job, why)
-
-    def _restore(self) -> None:
-        jobs, damaged = restored()
-        while jobs:
-            self.session.restore(jobs.pop(0), CLOSED)
-        if damaged:
-            folder = damaged.pop().parent
-            hint = tr("Generate it again; the damaged file stays in {folder}.", folder=folder)
-            self.session.report(Notice(tr("A kept result is damaged and cannot be read."), hint))
-
     # The panel
 
     def _shown(self) -> None:
@@ -346,7 +270,7 @@ class Controller(QtCore.QObject):
         self._read_fields()
         self._saving.start()
         self._show_model()
-        self.look()
+        self.look_soon()
 
     def _read_fields(self) -> None:
         fields = self._panel.settings()

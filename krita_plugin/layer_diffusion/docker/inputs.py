@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
+
 from .. import canvas
 from ..geometry import Area
 from ..notices import Trouble
 from ..operations import SOURCES
-from ..protocol.request import Input, Source
+from ..protocol.request import Source
 from ..translation import tr
 from .picker import SIDE
 
@@ -36,20 +39,17 @@ class Inputs:
             picker.offer(canvas.choices(document) if document else ())
             self._show(source, picker, document, area)
 
-    def read(self, document, area: Area, size: tuple[int, int]) -> tuple[tuple[Input, ...], tuple[bytes, ...]]:
-        """Return the pictures of a request and their pixels. Raises `Trouble` naming the picker that has none."""
-        pictures = {}
+    def capture(self, document, area: Area) -> dict[Source, canvas.Capture]:
+        """Return what the pictures of a request show now. Raises `Trouble` naming the picker that has none."""
+        captures = {}
         for source in self._panel.sources:
-            try:
-                pictures[source] = canvas.read(document, self._panel.pickers[source].wanted(), area, size)
-            except Trouble as error:
-                words = f"{tr(SOURCES[source])}: {tr(error.notice.message)}"
-                raise Trouble(words, error.notice.hint) from error
+            with _named(source):
+                captures[source] = canvas.capture(document, (self._panel.pickers[source].wanted(),), area)
         if self._panel.task.reblends:
             wanted = [self._panel.pickers[source].wanted() for source in self._panel.sources]
-            pictures[Source.INIT] = canvas.read_together(document, wanted, area, size)
-            del pictures[Source.BACKGROUND]  # it is in the picture of both, and the model is shown the object alone
-        return tuple(Input(source, *size) for source in pictures), tuple(pictures.values())
+            captures[Source.INIT] = canvas.capture(document, wanted, area)
+            del captures[Source.BACKGROUND]  # it is in the picture of both, and the model is shown the object alone
+        return captures
 
     def replaceable(self, document) -> str:
         """Return the id of the layer that is refined. Raises `Trouble` when it is not a single one."""
@@ -75,6 +75,26 @@ class Inputs:
         else:
             picker.show_picture(image, "")
         self._seen[source] = seen
+
+
+def rendered(captures: Mapping[Source, canvas.Capture], size: tuple[int, int]) -> tuple[bytes, ...]:
+    """Return the pixels of a request's pictures, straight RGBA of `size`; for any thread.
+
+    Raises `Trouble` naming the picker whose picture is empty.
+    """
+    pixels = []
+    for source, one in captures.items():
+        with _named(source):
+            pixels.append(one.rgba(size))
+    return tuple(pixels)
+
+
+@contextlib.contextmanager
+def _named(source: Source) -> Iterator[None]:
+    try:
+        yield
+    except Trouble as error:
+        raise Trouble(f"{tr(SOURCES[source])}: {tr(error.notice.message)}", error.notice.hint) from error
 
 
 def _thumbnail(area: Area) -> tuple[int, int]:

@@ -60,7 +60,7 @@ def one(h, d, what, space, off):
     area = Area(0, 0, SIDE, SIDE)
     after = state(document)
     for choice, paper in ((layer.uniqueId().toString(), 0), (canvas.VISIBLE, 255)):
-        rgba = canvas.read(document, choice, area, (SIDE, SIDE))
+        rgba = canvas.capture(document, (choice,), area).rgba((SIDE, SIDE))
         middle, corner = ((y * SIDE + x) * 4 for x, y in ((SIDE // 2, SIDE // 2), (0, 0)))
         sent = tuple(rgba[middle : middle + 3])
         h.check(f"{what}: it is sent as it looks", near(sent, off) and rgba[middle + 3] == 255, sent)

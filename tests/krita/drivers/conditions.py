@@ -1,5 +1,7 @@
 """Driver: layers as pictures for a request; without a backend."""
 
+import random
+
 from vocabulary import history, names, nodes, paint, rgba_at, select, state, step
 
 SIDE = 128
@@ -17,6 +19,7 @@ def run(h):
     yield from moving_choices(h, reader)
     yield from hidden_and_empty(h, reader)
     yield from part_of_the_document(h, reader)
+    bands_are_not_seen(h)
     yield from preview_is_never_sent(h, reader)
 
 
@@ -41,7 +44,7 @@ class Reader:
         """The picture of a choice: its function from (x, y) to (red, green, blue, alpha)."""
         document = self.document
         before, steps = state(document), history(self.h)
-        rgba = self.canvas.read(document, choice, self.area, (SIDE, SIDE))
+        rgba = self.canvas.capture(document, (choice,), self.area).rgba((SIDE, SIDE))
         self.h.check("reading changes nothing", (state(document), history(self.h)) == (before, steps), names(document))
         self.h.check("and leaves no document", len(self.h.krita.documents()) == 1)
         return lambda x, y: rgba_at(rgba, SIDE, x, y)
@@ -51,7 +54,7 @@ class Reader:
         from layer_diffusion.notices import Trouble
 
         try:
-            self.canvas.read(self.document, choice, self.area, (SIDE, SIDE))
+            self.canvas.capture(self.document, (choice,), self.area).rgba((SIDE, SIDE))
         except Trouble as trouble:
             return str(trouble.notice)
         return ""
@@ -186,15 +189,31 @@ def part_of_the_document(h, r):
 
     yield from r.new()
     red = paint(r.document, "red", (*RED, 255), 32, 32, 32, 32)
-    rgba = r.canvas.read(r.document, ident(red), Area(32, 0, 64, 64), (128, 128))
+    rgba = r.canvas.capture(r.document, (ident(red),), Area(32, 0, 64, 64)).rgba((128, 128))
     corners = [rgba_at(rgba, 128, *at) for at in ((10, 100), (10, 20), (100, 100))]
     h.check("an area, scaled", [c[3] for c in corners] == [255, 0, 0] and corners[0][:3] == RED, corners)
     image = r.canvas.image_of(rgba, (128, 128))
     colour = image.pixelColor(10, 100)
     h.check("the thumbnail shows it", (colour.red(), colour.green(), colour.blue(), colour.alpha()) == (*RED, 255))
-    rgba = r.canvas.read(r.document, ident(red), Area(-64, -64, 128, 128), (128, 128))
+    rgba = r.canvas.capture(r.document, (ident(red),), Area(-64, -64, 128, 128)).rgba((128, 128))
     inside, outside = (rgba_at(rgba, 128, at, at) for at in (100, 10))
     h.check("an area beyond the canvas", inside == (*RED, 255) and outside[3] == 0, (inside, outside))
+
+
+def bands_are_not_seen(h):
+    """Large pictures are scaled in bands of rows, to the pixels that Qt makes of the whole, whose rounding adds up."""
+    from layer_diffusion.qt import QtCore, QtGui
+    from layer_diffusion.scaling import scaled
+
+    noise = random.Random(1).randbytes(1024 * 600 * 4)
+    for size in ((512, 300), (2048, 1200), (1000, 900)):
+        image = QtGui.QImage(noise, 1024, 600, QtGui.QImage.Format.Format_ARGB32_Premultiplied)
+        ways = QtCore.Qt.AspectRatioMode.IgnoreAspectRatio, QtCore.Qt.TransformationMode.SmoothTransformation
+        image = image.scaled(*size, *ways)
+        whole = image.constBits()
+        whole.setsize(4 * size[0] * size[1])
+        off = max(abs(a - b) for a, b in zip(bytes(whole)[::7], scaled(noise, (1024, 600), size)[::7], strict=True))
+        h.check(f"scaled to {size}, no seam", off <= 4, off)
 
 
 def preview_is_never_sent(h, r):

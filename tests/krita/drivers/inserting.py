@@ -185,7 +185,7 @@ def time_to_insert(h, d):
     page = h.new_document(1024, 1024, "timed")
     yield 1
     took = []
-    insert = d.dock.controller._insert
+    insert = d.dock.controller.arrivals._insert
 
     def timed(job):
         begin = time.perf_counter()
@@ -193,10 +193,10 @@ def time_to_insert(h, d):
         page.waitForDone()
         took.append(round((time.perf_counter() - begin) * 1000))
 
-    d.dock.controller._insert = timed
+    d.dock.controller.arrivals._insert = timed
     for _ in range(3):
         yield from d.made(page, "timed")
-    del d.dock.controller._insert
+    del d.dock.controller.arrivals._insert
     h.log("inserting 1024 x 1024 took", took, "ms")
     h.record("inserting 1024 x 1024, ms", took)
     h.check("each was inserted", len(took) == 3 and len(nodes(page)) == 4, took)
@@ -212,7 +212,7 @@ def events_while_inserting(h, d):
 
     def interrupted(*arguments):
         canvas.insert = insert
-        d.dock.controller._insert_arrived()
+        d.dock.controller.arrivals.insert()
         insert(*arguments)
 
     canvas.insert = interrupted
