@@ -13,7 +13,7 @@ from . import fields
 from .advanced import Advanced
 from .layer_prompts import LayerPrompts
 from .objects import ObjectList
-from .parts import Message, Note, PaletteChange, Section, SeedRow
+from .parts import MainButton, Message, Note, PaletteChange, Section, SeedRow
 from .picker import LayerPicker
 from .prompt import PromptEdit
 from .selector import OperationSelector
@@ -158,7 +158,7 @@ class Panel(QtWidgets.QWidget):
         self.place.model().item(self.place.findData("replace")).setEnabled(task.refines)
         self.layer_prompts.setVisible(bool(task.prompted))
         self.layer_prompt_lines.show_for(task.prompted)
-        self.generate.setText(tr(task.button))
+        self.generate.say(tr(task.button), tr(task.name))
         self.generate.setToolTip(f"{tr(task.about)} ({tr('Ctrl+Enter in the prompt')})")
         self._reason_shown()
 
@@ -253,13 +253,7 @@ class Panel(QtWidgets.QWidget):
         return field
 
     def _make_controls(self) -> None:
-        self.generate = QtWidgets.QPushButton()
-        self.generate.setObjectName("generate")
-        self.generate.setMinimumHeight(30)
-        self.generate.setSizePolicy(Policy.Ignored, Policy.Fixed)
-        font = self.generate.font()
-        font.setBold(True)
-        self.generate.setFont(font)
+        self.generate = MainButton("generate")
         self.compare = QtWidgets.QToolButton()
         self.compare.setText(tr("Compare"))
         self.compare.setObjectName("compare")

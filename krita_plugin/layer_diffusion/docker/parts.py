@@ -37,6 +37,33 @@ class Note(QtWidgets.QLabel):
             self.setStyleSheet(sheet)
 
 
+class MainButton(QtWidgets.QPushButton):
+    """The button for what the docker is about: bold, and with fewer words where those of `text` do not fit."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setMinimumHeight(30)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        font = self.font()
+        font.setBold(True)
+        self.setFont(font)
+        self._short = ""
+
+    def say(self, text: str, short: str) -> None:
+        """Show a text, or a shorter one where the button is narrow."""
+        self._short = short
+        self.setText(text)
+
+    def paintEvent(self, _event) -> None:  # noqa: N802
+        style, option, metrics = self.style(), QtWidgets.QStyleOptionButton(), self.fontMetrics()
+        self.initStyleOption(option)
+        room = style.subElementRect(QtWidgets.QStyle.SubElement.SE_PushButtonContents, option, self).width()
+        if metrics.horizontalAdvance(option.text) > room:
+            option.text = metrics.elidedText(self._short, QtCore.Qt.TextElideMode.ElideRight, room)
+        QtWidgets.QStylePainter(self).drawControl(QtWidgets.QStyle.ControlElement.CE_PushButton, option)
+
+
 class Message(QtWidgets.QFrame):
     """A sentence and a hint in a frame, with one button to act on it and one to be rid of it."""
 
