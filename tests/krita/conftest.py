@@ -77,6 +77,13 @@ def standin(tmp_path, plugin_folder) -> Path:
     return root
 
 
+def passed(results: dict, out: Path) -> None:
+    """Assert that a run ended well, with every check and without exceptions; `out` has what to look at if not."""
+    failed = [f"{check['name']}: {check['detail']}" for check in results.get("checks", []) if not check["passed"]]
+    problems = failed + [problem["traceback"] for problem in results.get("exceptions", [])]
+    assert results["status"] == "ok" and not problems, f"{results['status']}, see {out}\n" + "\n".join(problems)
+
+
 @pytest.fixture
 def krita(tmp_path, plugin_folder, request):
     """Run a driver script in a real Krita whose plugin starts the backend of `root`; return the checked results."""
@@ -106,9 +113,7 @@ def krita(tmp_path, plugin_folder, request):
             binds=[PROJECT / "protocol", plugin_folder, tmp_path],
         ) as session:
             results = session.wait()
-        failed = [f"{check['name']}: {check['detail']}" for check in results.get("checks", []) if not check["passed"]]
-        problems = failed + [problem["traceback"] for problem in results.get("exceptions", [])]
-        assert results["status"] == "ok" and not problems, f"{results['status']}, see {out}\n" + "\n".join(problems)
+        passed(results, out)
         return results
 
     return run

@@ -11,24 +11,34 @@ from ..qt import QtCore
 
 
 class Background(QtCore.QObject):
-    """Runs one function after the other beside the GUI and hands on what each returns, on the GUI thread."""
+    """Runs one function after the other beside the GUI and hands on what each returns, on the GUI thread.
+
+    Attributes:
+        unfinished: how many of them have not handed on anything yet.
+    """
 
     _ended = QtCore.pyqtSignal(object, object)
 
     def __init__(self) -> None:
         super().__init__()
-        self._ended.connect(lambda then, outcome: then(outcome))
+        self.unfinished = 0
+        self._ended.connect(self._hand_on)
         self._waiting: queue.SimpleQueue = queue.SimpleQueue()
         threading.Thread(target=self._run, name="layer-diffusion-work", daemon=True).start()
 
     def do(self, work: Callable[[], object], then: Callable, failed: Callable) -> None:
         """Call `then` with what `work` returned, or `failed` with an `OSError`, `ValueError` or `Trouble` it raised."""
+        self.unfinished += 1
         self._waiting.put((work, then, failed))
 
     def stop(self) -> None:
         """Hand on nothing more: the widgets may be gone."""
         self._ended.disconnect()
         self._waiting.put(None)
+
+    def _hand_on(self, then: Callable, outcome: object) -> None:
+        self.unfinished -= 1
+        then(outcome)
 
     def _run(self) -> None:
         while (task := self._waiting.get()) is not None:

@@ -176,12 +176,17 @@ class Controller(QtCore.QObject):
         except ValueError as error:
             self.session.report(Notice(str(error), tr("Choose another area or size.")))
         else:
-            order = self._queue.order
-            self._background.do(
-                lambda: rendered(captures, size),
-                lambda pixels: self.session.generate(request, document, area, pixels, place, source, order, softness),
-                lambda error: self.session.report(error.notice),
-            )
+            ask = functools.partial(
+                self.session.generate, request, document, area, place=place, source=source, order=self._queue.order,
+                softness=softness,
+            )  # fmt: skip
+            if captures or self._background.unfinished:
+                self._background.do(
+                    lambda: rendered(captures, size), lambda pixels: ask(inputs=pixels),
+                    lambda error: self.session.report(error.notice),
+                )  # fmt: skip
+            else:
+                ask()
             self._panel.prompt.remember()
             canvas.write_fields(document, settings.to_text())
             self._save()
