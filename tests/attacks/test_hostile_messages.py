@@ -293,7 +293,7 @@ def test_a_message_over_the_transports_limit_closes_the_connection(backend: Back
 @pytest.mark.parametrize(
     ("first", "code"),
     [
-        (build(Hello((1, 2, 4), "old", new_id())), ErrorCode.UNKNOWN_VERSION),
+        (build(Hello((1, 2, VERSION + 1), "old", new_id())), ErrorCode.UNKNOWN_VERSION),
         (build(Hello((), "mute", new_id())), ErrorCode.UNKNOWN_VERSION),
         (build(ListModels()), ErrorCode.BAD_MESSAGE),
         ('{"type":"hello","versions":[2],"client":"x","client_id":"x"}', ErrorCode.BAD_MESSAGE),
