@@ -1,4 +1,4 @@
-"""Files of models that can be installed where the backend runs, and how far their download is.
+"""Files of models that can be installed where the backend runs, those that are there, and what is done with them.
 
 As in `request`, every class checks itself when it is made.
 """
@@ -11,7 +11,7 @@ from enum import Enum
 from .checks import choice, integer, member, number, text
 from .errors import ErrorCode, fail
 from .job import FAMILIES
-from .limits import MAX_FILE, MAX_FILES, MAX_NAME
+from .limits import MAX_FILE, MAX_FILES, MAX_NAME, MAX_NOTE
 
 
 class FileState(str, Enum):
@@ -74,16 +74,49 @@ class BundleInfo:
 
 
 @dataclass(frozen=True)
-class Download:
-    """How far an installation is.
+class OwnModel:
+    """A model that the person brought, or that another program has.
 
     Attributes:
-        names: what was asked for, of bundles and files.
+        name: what it is chosen by, 1 to `MAX_NAME` characters.
+        family: one of `FAMILIES`; "" when it cannot be used.
+        place: the end of its folder's path, 0 to `MAX_NAME` characters.
+        note: for people, 0 to `MAX_NOTE` characters: what to expect of it, or why it cannot be used and what to do.
+    """
+
+    name: str
+    family: str
+    place: str
+    note: str
+
+    def __post_init__(self) -> None:
+        text("The model's name", self.name, 1, MAX_NAME)
+        choice("The family", self.family, ("", *FAMILIES))
+        text("The model's place", self.place, 0, MAX_NAME)
+        text("The model's note", self.note, 0, MAX_NOTE)
+
+
+class Work(str, Enum):
+    """What can be done with files, one thing at a time."""
+
+    INSTALL = "install"
+    VERIFY = "verify"
+    SCAN = "scan"
+
+
+@dataclass(frozen=True)
+class Download:
+    """How far an installation is, or other work with files.
+
+    Attributes:
+        work: what is done.
+        names: what was asked for, of bundles and files; none for all of them, and for a search.
         done, total: bytes; total is 0 until it is known.
         speed: bytes a second, 0 or more.
         paused: whether it waits for `resume_install`.
     """
 
+    work: Work
     names: tuple[str, ...]
     done: int
     total: int
@@ -91,8 +124,10 @@ class Download:
     paused: bool
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.names) <= MAX_FILES:
-            fail(ErrorCode.INVALID_REQUEST, f"An installation has 1 to {MAX_FILES} names.")
+        member("The work", self.work, Work)
+        least = 1 if self.work is Work.INSTALL else 0
+        if not least <= len(self.names) <= MAX_FILES:
+            fail(ErrorCode.INVALID_REQUEST, f"To {self.work.value} takes {least} to {MAX_FILES} names.")
         for name in self.names:
             text("A name", name, 1, MAX_NAME)
         integer("done", self.done, 0, MAX_FILE)

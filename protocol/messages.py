@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from .coding import decode, encode
 from .errors import ErrorCode, LayerDiffusionError, fail
 from .job import LayerSetHeader, ModelInfo, Progress, Thumbnail
-from .library import BundleInfo, Download, FileInfo
+from .library import BundleInfo, Download, FileInfo, OwnModel
 from .limits import MAX_NAME, MAX_TEXT
 from .request import Request
 
@@ -101,6 +101,18 @@ class Install:
 
 
 @dataclass(frozen=True)
+class VerifyFiles:
+    """Read what is there of bundles and files to its end, of everything when none is named; `Installed` follows."""
+
+    names: tuple[Name, ...]
+
+
+@dataclass(frozen=True)
+class ScanFiles:
+    """Look for models of other programs, to be used where they are; `Installed` follows."""
+
+
+@dataclass(frozen=True)
 class PauseInstall:
     """Let the installation wait where it is."""
 
@@ -112,7 +124,7 @@ class ResumeInstall:
 
 @dataclass(frozen=True)
 class CancelInstall:
-    """End the installation; what has come is kept, and taken up by the next one."""
+    """End the installation, check or search; what has come is kept, and taken up by the next installation."""
 
 
 @dataclass(frozen=True)
@@ -156,23 +168,24 @@ class Models:
 
 @dataclass(frozen=True)
 class Files:
-    """Answer to `ListFiles` and `RemoveFiles`; `download` is the installation that goes on."""
+    """Answer to `ListFiles` and `RemoveFiles`; `download` is the work that goes on."""
 
     bundles: tuple[BundleInfo, ...]
     files: tuple[FileInfo, ...]
+    models: tuple[OwnModel, ...]
     download: Download | None
 
 
 @dataclass(frozen=True)
 class Installing:
-    """The installation has come further, or waits; sent to all clients."""
+    """The installation, check or search has come further, or waits; sent to all clients."""
 
     download: Download
 
 
 @dataclass(frozen=True)
 class Installed:
-    """The installation of these names ended, with everything in place or with an error; sent to all clients."""
+    """The work with these names ended, with everything in place or with an error; sent to all clients."""
 
     names: tuple[Name, ...]
     error: LayerDiffusionError | None
@@ -259,8 +272,8 @@ class Refused:
 
 
 FromClient = (
-    Hello | Generate | Cancel | CancelAll | Acknowledge | ListModels | ListFiles | Install | PauseInstall
-    | ResumeInstall | CancelInstall | RemoveFiles | Unload | Diagnose
+    Hello | Generate | Cancel | CancelAll | Acknowledge | ListModels | ListFiles | Install | VerifyFiles
+    | ScanFiles | PauseInstall | ResumeInstall | CancelInstall | RemoveFiles | Unload | Diagnose
 )
 FromServer = (
     Welcome | Models | Files | Installing | Installed | Unloaded | Diagnostics | Queued | Started | Running | Preview
@@ -277,6 +290,8 @@ TYPES: dict[str, type] = {
     "list_models": ListModels,
     "list_files": ListFiles,
     "install": Install,
+    "verify_files": VerifyFiles,
+    "scan_files": ScanFiles,
     "pause_install": PauseInstall,
     "resume_install": ResumeInstall,
     "cancel_install": CancelInstall,

@@ -130,6 +130,11 @@ def lora_names() -> list[str]:
     return sorted(_loras(registry.elsewhere(folder())))
 
 
+def places() -> dict[str, Path]:
+    """Model id → file or folder, of every base model on this machine, whether or not it can be used."""
+    return _bases(registry.elsewhere(folder()))
+
+
 def unusable() -> dict[str, LayerDiffusionError]:
     """Model id → why it cannot be used, of everything among the base models that `installed` leaves out."""
     reasons, others = {}, registry.elsewhere(folder())

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
-from protocol.errors import ErrorCode, LayerDiffusionError
+from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import ModelInfo
-from protocol.library import BundleInfo, FileInfo, FileState
-from protocol.limits import MAX_NAME
+from protocol.library import BundleInfo, FileInfo, FileState, OwnModel
+from protocol.limits import MAX_NAME, MAX_NOTE
 from protocol.request import Request
 
 from .bundles import BUNDLES, find
 from .catalogue import BASES, CATALOGUE, Entry
 from .control import Cancelled, Control
-from .install import install, missing, place, present, remove, unfinished
-from .installed import folder, installed, lora_names, resolve
+from .install import install, missing, place, present, remove, unfinished, verify
+from .installed import BUILTIN, folder, installed, lora_names, places, resolve, unusable
 from .needs import needed
+from .scan import scan
 
 Bytes = Callable[[int, int], None]
 """Hears of the bytes that are there, and of those in all."""
+MAX_OWN = 128
+"""Models besides those of the catalogue that are told of; more might not fit into a text message."""
 
 
 class Library:
@@ -47,6 +51,17 @@ class Library:
         bundles = (BundleInfo(one.name, one.purpose, tuple(file.name for file in one.files)) for one in BUNDLES)
         return tuple(bundles), tuple(_info(file, begun.get(file.name, 0)) for file in (*CATALOGUE, *BASES))
 
+    def own(self) -> tuple[OwnModel, ...]:
+        """Models that are no part of the catalogue, those that cannot be used too; at most `MAX_OWN`."""
+        listed, bases = {file.stem for file in BASES} | {BUILTIN}, places()
+        told = [(one.id, one.family, one.note) for one in installed() if one.id not in listed]
+        told += [(name, "", f"{error.message} {error.hint}") for name, error in unusable().items()]
+        return tuple(
+            OwnModel(_printable(name), family, _printable(str(bases[name].parent))[-MAX_NAME:],
+                     _printable(note)[:MAX_NOTE])
+            for name, family, note in told[:MAX_OWN] if name in bases
+        )  # fmt: skip
+
     def check(self, names: Sequence[str]) -> None:
         """Raise ``unknown_model`` unless all of these are names of bundles or files."""
         find(names)
@@ -57,7 +72,7 @@ class Library:
         Raises:
             LayerDiffusionError: of `install.install`; ``cancelled_by_user``.
         """
-        try:
+        with _cancellable():
             wanted = missing(folder(), find(names), control)
             sizes = {file.name: [0, file.size or 0] for file in wanted}
 
@@ -66,12 +81,50 @@ class Library:
                 report(sum(one[0] for one in sizes.values()), sum(one[1] for one in sizes.values()))
 
             install(folder(), wanted, control, hear)
-        except Cancelled:
-            raise LayerDiffusionError(ErrorCode.CANCELLED_BY_USER) from None
+
+    def verify(self, names: Sequence[str], control: Control, report: Bytes) -> None:
+        """Read what is there of bundles and files, or of everything, to its end; what is damaged counts as missing.
+
+        Raises:
+            LayerDiffusionError: ``bad_checkpoint`` naming the files that are damaged; ``cancelled_by_user``.
+        """
+        with _cancellable():
+            files = find(names) or (*CATALOGUE, *BASES)
+            there = [file for file in files if place(folder(), file).exists() or present(folder(), file)]
+            done, total, damaged = 0, sum(file.size or 0 for file in there), []
+            for file, path, wrong in verify(folder(), files, control):
+                done = min(total, done + (file.size or 0))
+                report(done, total)
+                if wrong:
+                    damaged.append(f"{path.name} {wrong}")
+        if damaged:
+            fail(ErrorCode.BAD_CHECKPOINT, f"{'; '.join(damaged)}.", "Install it again; what is whole is not fetched.")
+
+    def scan(self, control: Control) -> None:
+        """Find what other programs have. Raises `LayerDiffusionError` ``cancelled_by_user``, ``disk_full``."""
+        with _cancellable():
+            try:
+                for _ in scan(folder(), control=control):
+                    pass
+            except OSError as error:
+                fail(ErrorCode.DISK_FULL, f"What was found cannot be written down: {error.strerror}.")
 
     def remove(self, names: Sequence[str]) -> None:
         """Delete files. Raises `LayerDiffusionError` of `install.remove` and `find`."""
         remove(folder(), find(names))
+
+
+@contextlib.contextmanager
+def _cancellable() -> Iterator[None]:
+    try:
+        yield
+    except Cancelled:
+        raise LayerDiffusionError(ErrorCode.CANCELLED_BY_USER) from None
+
+
+def _printable(text: str) -> str:
+    """A text with names of files in it, which may hold nearly any character."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _info(file: Entry, begun: int) -> FileInfo:

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import LayerSet
+from protocol.library import Work
 from protocol.limits import MAX_LORAS, MAX_MODELS
 from protocol.messages import (
     Acknowledge,
@@ -36,10 +37,12 @@ from protocol.messages import (
     RemoveFiles,
     ResumeInstall,
     Running,
+    ScanFiles,
     Started,
     State,
     Unload,
     Unloaded,
+    VerifyFiles,
     Welcome,
 )
 from protocol.request import Request
@@ -76,9 +79,9 @@ class Hub:
         self.jobs = Jobs()
         self.workers = Workers(self._progress, self._outcome)
         self._library, self._recorder, self._idle = library, recorder, idle
-        self._installer = Installer(library, self._send_all, self._models_changed)
-        self._idling: asyncio.TimerHandle | None = None
         self._clients: dict[str, Outbox] = {}
+        self._installer = Installer(library, self._send_all, self._models_changed, self._clients.__contains__)
+        self._idling: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -148,11 +151,15 @@ class Hub:
             case ListFiles():
                 self._send(client, await self._installer.files())
             case Install(names):
-                self._installer.install(names)
+                self._installer.begin(client, Work.INSTALL, names)
+            case VerifyFiles(names):
+                self._installer.begin(client, Work.VERIFY, names)
+            case ScanFiles():
+                self._installer.begin(client, Work.SCAN)
             case PauseInstall() | ResumeInstall():
-                self._installer.pause(isinstance(message, PauseInstall))
+                self._installer.pause(client, isinstance(message, PauseInstall))
             case CancelInstall():
-                self._installer.cancel()
+                self._installer.cancel(client)
             case RemoveFiles(names):
                 self._send(client, await self._installer.remove(names))
             case Unload():

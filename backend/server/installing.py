@@ -1,4 +1,4 @@
-"""Installing and removing model files at the wish of clients: one installation at a time, which outlives them."""
+"""Work with model files at the wish of clients: one installation, check or search at a time, which outlives them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
-from protocol.library import Download
+from protocol.library import Download, Work
 from protocol.messages import Files, FromServer, Installed, Installing
 
 from ..models.control import Control
@@ -22,6 +22,7 @@ MEMORY = 0.9
 
 @dataclass
 class _Task:
+    client: str
     control: Control
     download: Download
     reported: float
@@ -31,40 +32,46 @@ class _Task:
 class Installer:
     """Used from the event loop only; the work is done in threads.
 
-    `tell` sends a message to all clients; `changed` is awaited when files have come or gone.
+    `tell` sends a message to all clients; `changed` is awaited when files have come or gone; `is_here` says whether a
+    client is connected: as long as the one that began some work is, nobody else may stop it.
     """
 
     def __init__(
-        self, library: Library, tell: Callable[[FromServer], None], changed: Callable[[], Awaitable[None]]
-    ) -> None:
-        self._library, self._tell, self._changed = library, tell, changed
+        self, library: Library, tell: Callable[[FromServer], None], changed: Callable[[], Awaitable[None]],
+        is_here: Callable[[str], bool],
+    ) -> None:  # fmt: skip
+        self._library, self._tell, self._changed, self._is_here = library, tell, changed, is_here
         self._task: _Task | None = None
         self._removing = False
 
     async def files(self) -> Files:
         """What can be installed, and what is."""
         bundles, files = await asyncio.to_thread(self._library.files)
-        return Files(bundles, files, self._task.download if self._task else None)
+        own = await asyncio.to_thread(self._library.own)
+        return Files(bundles, files, own, self._task.download if self._task else None)
 
-    def install(self, names: tuple[str, ...]) -> None:
-        """Begin. Raises ``unknown_model``, or ``invalid_request`` when an installation goes on."""
+    def begin(self, client: str, work: Work, names: tuple[str, ...] = ()) -> None:
+        """Begin work. Raises ``unknown_model``, or ``invalid_request`` when other work goes on."""
         self._check_free()
         self._library.check(names)
-        download = Download(names, 0, 0, 0.0, False)
+        download = Download(work, names, 0, 0, 0.0, False)
         control = Control()
-        self._task = _Task(control, download, time.monotonic(), asyncio.create_task(self._run(names, control)))
+        running = asyncio.create_task(self._run(download, control))
+        self._task = _Task(client, control, download, time.monotonic(), running)
         self._tell(Installing(download))
 
-    def pause(self, paused: bool) -> None:
-        """Let the installation wait, or go on."""
+    def pause(self, client: str, paused: bool) -> None:
+        """Let the work wait, or go on. Raises ``invalid_request`` when another client began it."""
         if (task := self._task) is not None:
+            self._check_owner(client, task)
             task.control.pause() if paused else task.control.resume()
             self._show(replace(task.download, paused=paused, speed=0.0))
 
-    def cancel(self) -> None:
-        """End the installation; `Installed` follows."""
-        if self._task is not None:
-            self._task.control.cancel()
+    def cancel(self, client: str) -> None:
+        """End the work; `Installed` follows. Raises ``invalid_request`` when another client began it."""
+        if (task := self._task) is not None:
+            self._check_owner(client, task)
+            task.control.cancel()
 
     async def remove(self, names: tuple[str, ...]) -> Files:
         """Delete files. Raises ``unknown_model``, ``missing_file``, or ``invalid_request`` during an installation."""
@@ -83,16 +90,20 @@ class Installer:
             task.control.cancel()
             await asyncio.wait([task.work])
 
+    def _check_owner(self, client: str, task: _Task) -> None:
+        if client != task.client and self._is_here(task.client):
+            fail(ErrorCode.INVALID_REQUEST, "Another client began this.", "Stop it there, or wait until it is done.")
+
     def _check_free(self) -> None:
         if self._task is not None:
             fail(
-                ErrorCode.INVALID_REQUEST, "Other files are being installed.",
+                ErrorCode.INVALID_REQUEST, "Other work with files goes on.",
                 "Wait until that is done, or cancel it; what has come is kept.",
             )
         if self._removing:
             fail(ErrorCode.INVALID_REQUEST, "Files are being removed.", "Try again in a moment.")
 
-    async def _run(self, names: tuple[str, ...], control: Control) -> None:
+    async def _run(self, download: Download, control: Control) -> None:
         loop = asyncio.get_running_loop()
 
         def report(done: int, total: int) -> None:
@@ -100,15 +111,22 @@ class Installer:
 
         error: LayerDiffusionError | None = None
         try:
-            await asyncio.to_thread(self._library.install, names, control, report)
+            await asyncio.to_thread(self._do, download, control, report)
         except LayerDiffusionError as problem:
             error = problem
         except Exception as problem:
             reason = f"{type(problem).__name__}: {problem}"
-            error = LayerDiffusionError(ErrorCode.INTERNAL, f"The installation failed: {reason}")
+            error = LayerDiffusionError(ErrorCode.INTERNAL, f"The work with files failed: {reason}")
         self._task = None
         await self._changed()
-        self._tell(Installed(names, error))
+        self._tell(Installed(download.names, error))
+
+    def _do(self, download: Download, control: Control, report: Callable[[int, int], None]) -> None:
+        if download.work is Work.SCAN:
+            self._library.scan(control)
+        else:
+            do = self._library.install if download.work is Work.INSTALL else self._library.verify
+            do(download.names, control, report)
 
     def _report(self, done: int, total: int) -> None:
         if (task := self._task) is None:

@@ -55,5 +55,15 @@ def test_what_is_here_of_a_bundle_and_how_large_it_is(plugin, words):
     ],
 )
 def test_how_far_a_download_is(plugin, words, done, total, speed, paused, text):
-    download = plugin("protocol.library").Download(("sdxl",), done, total, speed, paused)
+    library = plugin("protocol.library")
+    download = library.Download(library.Work.INSTALL, ("sdxl",), done, total, speed, paused)
     assert words.download_text(download) == text
+    assert words.work_text(download) == f"Installing: sdxl · {text}"
+
+
+def test_what_is_done_and_what_models_are(plugin, words):
+    library = plugin("protocol.library")
+    search = library.Download(library.Work.SCAN, (), 0, 0, 0.0, False)
+    assert words.work_text(search) == "Looking for models: Beginning…"
+    assert words.own_text(library.OwnModel("one", "sdxl", "/home/me/models", "")) == "SDXL"
+    assert words.own_text(library.OwnModel("one", "", "/home/me/models", "Convert it.")) == "cannot be used"

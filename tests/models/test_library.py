@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.models import library
+from backend.models import folder, library, scan
 from backend.models.bundles import Bundle
 from backend.models.library import Library
 from protocol.errors import ErrorCode
@@ -25,7 +25,10 @@ from protocol.messages import (
     Refused,
     RemoveFiles,
     ResumeInstall,
+    ScanFiles,
+    VerifyFiles,
 )
+from tests.engine import tiny
 from tests.server.harness import Backend, Client
 
 from .hub import Fault
@@ -95,10 +98,13 @@ def test_pause_resume_and_cancel_keep_what_has_come(backend, hub, names):  # noq
         client.send(ListFiles())
         download = client.until(Files).download
         assert download is not None and download.paused
-        other.send(ResumeInstall())
+        for stop in (ResumeInstall(), CancelInstall()):
+            other.send(stop)
+            assert "Another client" in other.until(Refused).error.message
+        client.send(ResumeInstall())
         while client.until(Installing).download.paused:
             pass
-        other.send(CancelInstall())
+        client.send(CancelInstall())
         for gate in gates:
             gate.set()
         ended = client.until(Installed)
@@ -119,9 +125,48 @@ def test_it_goes_on_without_its_client_and_stops_with_the_server(backend, hub, n
     with backend.client() as client:
         client.send(ListFiles())
         assert client.until(Files).download is not None
+        client.send(PauseInstall())  # anybody may when who began it is gone
+        while not client.until(Installing).download.paused:
+            pass
     for gate in gates:
         gate.set()
     backend.stop()
+
+
+def test_what_is_damaged_is_named_counts_as_missing_and_comes_again(backend, names):
+    with backend.client() as client:
+        client.send(Install(("all",)))
+        assert client.until(Installed).error is None
+        client.send(VerifyFiles(()))
+        assert client.until(Installed) == Installed((), None)
+        path = next(folder().rglob(names[0]))
+        path.write_bytes(bytes(reversed(path.read_bytes())))
+        client.send(VerifyFiles(("all",)))
+        error = client.until(Installed).error
+        assert error is not None and error.code is ErrorCode.BAD_CHECKPOINT and names[0] in error.message
+        assert names[1] not in error.message
+        assert listing(client)[names[0]] is FileState.MISSING
+        client.send(Install(("all",)))
+        assert client.until(Installed).error is None
+        assert set(listing(client).values()) == {FileState.INSTALLED}
+
+
+def test_models_of_other_programs_are_found_and_the_persons_own_are_told(backend, tmp_path, monkeypatch):
+    place = tmp_path / "ComfyUI" / "models" / "checkpoints"
+    place.mkdir(parents=True)
+    monkeypatch.setattr(scan, "usual_places", lambda: [place])
+    tiny.write_folder(place / "theirs")
+    (folder() / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (folder() / "checkpoints" / "old.ckpt").write_bytes(b"pickled")
+    with backend.client() as client:
+        client.send(ListFiles())
+        old = client.until(Files).models
+        assert [(model.name, model.family) for model in old] == [("old", "")] and "safetensors" in old[0].note
+        client.send(ScanFiles())
+        assert client.until(Installed) == Installed((), None)
+        client.send(ListFiles())
+        found = [(model.name, model.family, model.place) for model in client.until(Files).models]
+        assert found == [("theirs", "sd15", str(place)), ("old", "", str(folder() / "checkpoints"))]
 
 
 def test_what_went_wrong_is_told(backend, hub, names):  # noqa: F811

@@ -16,7 +16,7 @@ from protocol import limits
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.images import HEADER
 from protocol.job import Box, LayerHeader, LayerSetHeader, ModelInfo, Phase, Progress, Thumbnail, Verdict
-from protocol.library import BundleInfo, Download, FileInfo, FileState
+from protocol.library import BundleInfo, Download, FileInfo, FileState, OwnModel, Work
 from protocol.messages import (
     TYPES,
     Acknowledge,
@@ -46,10 +46,12 @@ from protocol.messages import (
     RemoveFiles,
     ResumeInstall,
     Running,
+    ScanFiles,
     Started,
     State,
     Unload,
     Unloaded,
+    VerifyFiles,
     Welcome,
     build,
     parse,
@@ -70,7 +72,8 @@ RESULT = LayerSetHeader(REQUEST, (OPAQUE, LAYER), {"torch": "2.13.0"})
 MODEL = ModelInfo("builtin", "Built-in", "sd15", 128, (Operation.OBJECT,), "small", ("apple", "pear"), {"scene": "No."})
 BUNDLE = BundleInfo("sdxl-layers", "All operations", ("one.safetensors",))
 FILE = FileInfo("one.safetensors", "Objects", "MIT", "sdxl", 2**40, 5, FileState.PARTIAL)
-DOWNLOAD = Download(("sdxl-layers", "two.safetensors"), 5, 2**40, 1.5e6, True)
+OWN = OwnModel("dreamy", "sdxl", "/home/me/ComfyUI/models", "Made for few steps.")
+DOWNLOAD = Download(Work.INSTALL, ("sdxl-layers", "two.safetensors"), 5, 2**40, 1.5e6, True)
 ERROR = LayerDiffusionError(ErrorCode.OUT_OF_MEMORY, "No memory.")
 
 EXAMPLES: list[Message] = [
@@ -83,6 +86,9 @@ EXAMPLES: list[Message] = [
     ListModels(),
     ListFiles(),
     Install(("sdxl-layers",)),
+    VerifyFiles(()),
+    VerifyFiles(("sdxl-layers",)),
+    ScanFiles(),
     PauseInstall(),
     ResumeInstall(),
     CancelInstall(),
@@ -91,9 +97,10 @@ EXAMPLES: list[Message] = [
     Diagnose(),
     Welcome(3, "backend 0.1", (MODEL,), ("detail",), (JobStatus(JOB, State.QUEUED, 3),)),
     Models((), ()),
-    Files((BUNDLE,), (FILE,), DOWNLOAD),
-    Files((), (), None),
+    Files((BUNDLE,), (FILE,), (OWN, replace(OWN, family="")), DOWNLOAD),
+    Files((), (), (), None),
     Installing(DOWNLOAD),
+    Installing(replace(DOWNLOAD, work=Work.SCAN, names=())),
     Installed(("sdxl-layers",), None),
     Installed(("sdxl-layers",), ERROR),
     Unloaded(),
@@ -125,7 +132,7 @@ def test_the_readme_describes_every_object_and_choice() -> None:
     described = {
         "layer": LayerHeader, "verdict": Verdict, "box": Box, "progress": Progress, "input": Input,
         "model info": ModelInfo, "thumbnail": Thumbnail, "file info": FileInfo, "bundle info": BundleInfo,
-        "download": Download,
+        "own model": OwnModel, "download": Download,
     }  # fmt: skip
     for name, kind in described.items():
         for field in fields(kind):
@@ -133,7 +140,7 @@ def test_the_readme_describes_every_object_and_choice() -> None:
     request = readme[readme.index("**request**") : readme.index("**input**")]
     for field in fields(Request):
         assert f"`{field.name}`" in request, field.name
-    for choices in (Operation, Sampler, Injection, Resize, Decoding, Source, Role, Phase, FileState):
+    for choices in (Operation, Sampler, Injection, Resize, Decoding, Source, Role, Phase, FileState, Work):
         for choice in choices:
             assert f"`{choice.value}`" in readme, choice
 

@@ -1,28 +1,31 @@
-"""The window with the models that can be installed: bundles, their files, and the download that goes on."""
+"""The window of the models: bundles, their files, what the person has besides, and the work that goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..protocol.library import BundleInfo, Download, FileInfo, FileState
+from ..protocol.library import BundleInfo, Download, FileInfo, FileState, OwnModel
 from ..qt import QtCore, QtWidgets
 from ..translation import tr
 from . import fields
-from .models_words import HERE, amount, download_text, size_text, state_of, state_text
+from .models_words import HERE, amount, own_text, size_text, state_of, state_text, work_text
 from .parts import Note
 
-NAME = QtCore.Qt.ItemDataRole.UserRole
+NAME, NOTE = QtCore.Qt.ItemDataRole.UserRole, QtCore.Qt.ItemDataRole.UserRole + 1
 SIZE = (560, 420)
 Buttons = QtWidgets.QMessageBox.StandardButton
 
 
 class ModelsView(QtWidgets.QDialog):
-    """A list of bundles that unfold to their files, buttons for the chosen one, and below it the download."""
+    """A list of bundles that unfold to their files and of other models, buttons for the chosen one, and the work."""
 
     installed = QtCore.pyqtSignal(str)
     """Name of the bundle or file to install."""
     removed = QtCore.pyqtSignal(str)
     """Name of the bundle or file to remove, after the person said yes."""
+    verified = QtCore.pyqtSignal(str)
+    """Name of the bundle or file to check, or "" for all."""
+    scanned = QtCore.pyqtSignal()
     paused = QtCore.pyqtSignal(bool)
     cancelled = QtCore.pyqtSignal()
 
@@ -32,6 +35,7 @@ class ModelsView(QtWidgets.QDialog):
         self.setWindowTitle(tr("Models"))
         self.resize(*SIZE)
         self._files: dict[str, tuple[FileInfo, ...]] = {}
+        self._bundles: tuple[BundleInfo, ...] = ()
         self._download: Download | None = None
         self.list = self._make_list()
         self.note = Note("models_note")
@@ -39,20 +43,33 @@ class ModelsView(QtWidgets.QDialog):
         self.install.clicked.connect(lambda: self.installed.emit(self.chosen))
         self.remove = self._button("models_remove", tr("Remove…"))
         self.remove.clicked.connect(lambda: self._ask_to_remove())
+        self.verify = self._button("models_verify", tr("Check"))
+        self.verify.setToolTip(tr("Reads the files to their end; what is damaged can be installed again."))
+        self.verify.clicked.connect(lambda: self.verified.emit(self.chosen))
+        self.scan = self._button("models_scan", tr("Find models"))
+        self.scan.setToolTip(
+            tr(
+                "Looks into the folders of krita-ai-diffusion, ComfyUI, Forge, Automatic1111 and Hugging Face. "
+                "Others: python -m backend models scan FOLDER."
+            )
+        )
+        self.scan.clicked.connect(lambda: self.scanned.emit())
         self._make_download()
+        self.outcome = Note("models_outcome")
         column = QtWidgets.QVBoxLayout(self)
         column.addWidget(self.list, 1)
         column.addWidget(self.note)
-        column.addWidget(fields.row(self.install, self.remove))
+        column.addWidget(fields.row(self.install, self.remove, self.verify, self.scan))
         column.addWidget(self.download_box)
-        self.show_files((), ())
+        column.addWidget(self.outcome)
+        self.show_files((), (), ())
         self.show_download(None)
 
     @property
     def chosen(self) -> str:
         """Name of the bundle or file that is chosen, or ""."""
         item = self.list.currentItem()
-        return item.data(0, NAME) if item is not None else ""
+        return (item.data(0, NAME) or "") if item is not None else ""
 
     def choose(self, name: str) -> None:
         """Choose a bundle."""
@@ -60,35 +77,56 @@ class ModelsView(QtWidgets.QDialog):
             if item.data(0, NAME) == name:
                 self.list.setCurrentItem(item)
 
-    def show_files(self, bundles: Sequence[BundleInfo], files: Sequence[FileInfo]) -> None:
-        """Show what can be installed and what is; the rows stay where they are."""
+    def show_files(
+        self, bundles: Sequence[BundleInfo], files: Sequence[FileInfo], models: Sequence[OwnModel]
+    ) -> None:
+        """Show what can be installed, what is, and what there is besides; the rows of bundles stay where they are."""
         known = {file.name: file for file in files}
         self._files = {name: (file,) for name, file in known.items()}
         self._files.update((one.name, tuple(known[name] for name in one.files)) for one in bundles)
-        if self.list.topLevelItemCount() != len(bundles):
+        if self._bundles != tuple(bundles):
+            self._bundles = tuple(bundles)
             self.list.clear()
             for bundle in bundles:
                 head = self._row(self.list, bundle.name, tr(bundle.purpose))
                 for name in bundle.files:
                     self._row(head, name, name, f"{tr(known[name].purpose)}\n{known[name].licence}")
             self.list.setCurrentItem(self.list.topLevelItem(0))
+        self._show_own(models)
         iterator = QtWidgets.QTreeWidgetItemIterator(self.list)
         while iterator.value() is not None:
             item = iterator.value()
-            those = self._files[item.data(0, NAME)]
-            item.setText(1, size_text(those))
-            item.setText(2, state_text(those))
+            if item.data(0, NAME):
+                those = self._files[item.data(0, NAME)]
+                item.setText(1, size_text(those))
+                item.setText(2, state_text(those))
             iterator += 1
         self._enable()
+
+    def _show_own(self, models: Sequence[OwnModel]) -> None:
+        """Make the rows of models that are no part of the catalogue, below all others."""
+        head = self.list.topLevelItem(len(self._bundles))
+        if head is None and models:
+            head = QtWidgets.QTreeWidgetItem(self.list, [tr("Your own models, and those of other programs")])
+        if head is None:
+            return
+        head.takeChildren()
+        head.setHidden(not models)
+        for model in models:
+            item = QtWidgets.QTreeWidgetItem(head, [model.name, "", own_text(model)])
+            item.setData(0, NOTE, "\n".join(filter(None, (model.place, model.note))))
+            item.setToolTip(0, item.data(0, NOTE))
+        head.setExpanded(True)
 
     def show_download(self, download: Download | None) -> None:
         """Show how far the installation is; None when none goes on."""
         self._download = download
         self.download_box.setVisible(download is not None)
         if download is not None:
+            self.outcome.say("")
             share = download.done / download.total if download.total else 0
             self.bar.setValue(round(share * self.bar.maximum()))
-            self.words.setText(f"{', '.join(download.names)}: {download_text(download)}")
+            self.words.setText(work_text(download))
             self.pause.setText(tr("Go on") if download.paused else tr("Pause"))
         self._enable()
 
@@ -127,7 +165,13 @@ class ModelsView(QtWidgets.QDialog):
         self.install.setText(tr("Go on installing") if is_begun else tr("Install"))
         self.install.setEnabled(is_free and bool(files) and state_of(files) not in HERE)
         self.remove.setEnabled(is_free and bool(self._own(files)))
-        self.note.say("" if files else tr("The list comes when the backend runs."))
+        checked = files if self.chosen else [file for those in self._files.values() for file in those]
+        self.verify.setText(tr("Check") if self.chosen else tr("Check all"))
+        self.verify.setEnabled(is_free and any(file.state in HERE for file in checked))
+        self.scan.setEnabled(is_free and bool(self._files))
+        item = self.list.currentItem()
+        note = (item.data(0, NOTE) or "") if item is not None else ""
+        self.note.say(note if self._files else tr("The list comes when the backend runs."))
 
     def _ask_to_remove(self) -> None:
         name, own = self.chosen, self._own(self._files[self.chosen])

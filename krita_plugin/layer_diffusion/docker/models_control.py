@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..notices import Notice
-from ..protocol.errors import ErrorCode
-from ..protocol.library import Download, FileState
+from ..protocol.errors import ErrorCode, LayerDiffusionError
+from ..protocol.library import Download, FileState, Work
 from ..protocol.messages import (
     CancelInstall,
     Files,
@@ -18,12 +18,14 @@ from ..protocol.messages import (
     PauseInstall,
     RemoveFiles,
     ResumeInstall,
+    ScanFiles,
+    VerifyFiles,
     Welcome,
 )
 from ..qt import QtCore
 from ..translation import tr
 from .models import ModelsView
-from .models_words import download_text
+from .models_words import OUTCOMES, work_text
 
 LAYERS = "sdxl-layers"
 """The bundle that the first start offers."""
@@ -42,7 +44,10 @@ class Models(QtCore.QObject):
         super().__init__(view)
         self._view, self._send, self._report, self._start = view, send, report, start
         self._wanted = ""
+        self._work: Work | None = None
         view.installed.connect(lambda name: send(Install((name,))))
+        view.verified.connect(lambda name: send(VerifyFiles((name,) if name else ())))
+        view.scanned.connect(lambda: send(ScanFiles()))
         view.removed.connect(lambda name: send(RemoveFiles((name,))))
         view.paused.connect(lambda paused: send(PauseInstall() if paused else ResumeInstall()))
         view.cancelled.connect(lambda: send(CancelInstall()))
@@ -60,7 +65,7 @@ class Models(QtCore.QObject):
         if isinstance(message, Welcome):
             self._send(ListFiles())
         elif isinstance(message, Files):
-            self._view.show_files(message.bundles, message.files)
+            self._view.show_files(message.bundles, message.files, message.models)
             self._view.choose(self._wanted)
             self._wanted = ""
             self._show(message.download)
@@ -70,10 +75,19 @@ class Models(QtCore.QObject):
             self._show(message.download)
         elif isinstance(message, Installed):
             self._show(None)
-            if message.error is not None and message.error.code is not ErrorCode.CANCELLED_BY_USER:
-                self._report(Notice.of(message.error))
+            self._tell(message.error)
             self._send(ListFiles())
 
+    def _tell(self, error: LayerDiffusionError | None) -> None:
+        """Say how the work ended; an error in the docker too, because the window may be closed."""
+        if error is None:
+            self._view.outcome.say(tr(OUTCOMES[self._work]) if self._work in OUTCOMES else "")
+        elif error.code is not ErrorCode.CANCELLED_BY_USER:
+            self._view.outcome.say(str(Notice.of(error)))
+            self._report(Notice.of(error))
+
     def _show(self, download: Download | None) -> None:
+        if download is not None:
+            self._work = download.work
         self._view.show_download(download)
-        self.said.emit("" if download is None else tr("Installing: {words}", words=download_text(download)))
+        self.said.emit("" if download is None else work_text(download))

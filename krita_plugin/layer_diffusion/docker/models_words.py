@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..protocol.library import Download, FileInfo, FileState
+from ..protocol.library import Download, FileInfo, FileState, OwnModel, Work
 from ..translation import mark, tr
 
 STATES = {
@@ -13,6 +13,16 @@ STATES = {
     FileState.INSTALLED: mark("installed"),
     FileState.ELSEWHERE: mark("in another program"),
 }
+WORKS = {
+    Work.INSTALL: mark("Installing: {words}"),
+    Work.VERIFY: mark("Checking: {words}"),
+    Work.SCAN: mark("Looking for models: {words}"),
+}
+OUTCOMES = {
+    Work.VERIFY: mark("Checked: nothing is damaged."),
+    Work.SCAN: mark("The search is over; what was found is in the list."),
+}
+FAMILIES = {"sd15": "SD1.5", "sdxl": "SDXL", "": mark("cannot be used")}
 HERE = (FileState.INSTALLED, FileState.ELSEWHERE)
 
 
@@ -46,6 +56,17 @@ def size_text(files: Sequence[FileInfo]) -> str:
     if not known:
         return ""
     return amount(sum(known)) if len(known) == len(files) else f"> {amount(sum(known))}"
+
+
+def own_text(model: OwnModel) -> str:
+    """Say of which family a model is, or that it cannot be used."""
+    return tr(FAMILIES[model.family])
+
+
+def work_text(download: Download) -> str:
+    """Say what is done with which files, and how far it is."""
+    words = [", ".join(download.names)] if download.names else []
+    return tr(WORKS[download.work], words=" · ".join([*words, download_text(download)]))
 
 
 def download_text(download: Download) -> str:

@@ -17,6 +17,7 @@ def run(h):
     h.check("and remembered", h.krita.readSetting("layer_diffusion", "first_start", "") == "done")
     yield d.ready()
     yield from installing(h, d)
+    yield from looked_after(h, d)
     yield from left(h, d)
 
 
@@ -50,10 +51,36 @@ def installing(h, d):
     h.check("a person's own wish is no error", d.error() == "", d.error())
 
 
+def looked_after(h, d):
+    """What is there is checked, and what other programs have is found."""
+    choose(d, 0)
+    yield h.click(d.find("models_verify"))
+    yield h.until(lambda: "layer_one.safetensors is damaged" in d.error(), 5, "what is wrong")
+    h.check("the window says it too", "layer_one" in d.find("models_outcome").text(), d.find("models_outcome").text())
+    yield h.screenshot("models_damaged")
+    yield h.click(d.find("error_close"))
+    h.check("one model of the person's own", own(d) == [("old", "cannot be used")], own(d))
+    yield h.click(d.find("models_scan"))
+    yield h.until(lambda: own(d) == [("turbo", "SDXL"), ("old", "cannot be used")], 5, "what was found")
+    tree = d.find("models_list")
+    for number, note in enumerate(("few steps", "Convert it")):
+        tree.setCurrentItem(tree.topLevelItem(2).child(number))
+        h.check(f"and why: {note}", note in d.find("models_note").text(), d.find("models_note").text())
+    h.check("nothing to install there", not d.find("models_install").isEnabled())
+    yield h.screenshot("models_own")
+    choose(d, 1)
+
+
 def left(h, d):
     """A download goes on when Krita ends: the next one has what came."""
     yield h.click(d.find("models_install"))
     yield h.until(lambda: d.find("models_bar").isVisible(), 5, "the download")
+
+
+def own(d):
+    """The models that are no part of the catalogue, and what they are."""
+    head = d.find("models_list").topLevelItem(2)
+    return [(head.child(number).text(0), head.child(number).text(2)) for number in range(head.childCount())]
 
 
 def row(d, number, child=None):

@@ -47,7 +47,7 @@ MODELS = (
 )
 ABOUT_FILES = (
     messages.ListFiles, messages.Install, messages.PauseInstall, messages.ResumeInstall, messages.CancelInstall,
-    messages.RemoveFiles,
+    messages.RemoveFiles, messages.VerifyFiles, messages.ScanFiles,
 )  # fmt: skip
 STEPS = 8
 LINE = threading.Lock()

@@ -1,4 +1,4 @@
-"""The stand-in's models: two bundles of three files, and a download that goes on by itself.
+"""The stand-in's models: two bundles of three files, models of the person, and a download that goes on by itself.
 
 It goes as far as half while a file `slow` lies in the working folder. What came is written down at once, so that it is
 there for the next process.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from protocol import messages
 from protocol.errors import ErrorCode, LayerDiffusionError
-from protocol.library import BundleInfo, Download, FileInfo, FileState
+from protocol.library import BundleInfo, Download, FileInfo, FileState, OwnModel, Work
 
 SIZES = {"layer_one.safetensors": 1_200_000_000, "layer_two.safetensors": 800_000_000, "base.safetensors": 6_900_000}
 ELSEWHERE = "base.safetensors"
@@ -18,6 +18,8 @@ BUNDLES = (
     BundleInfo("sdxl", "SDXL, everything: a checkpoint and all operations", tuple(SIZES)),
     BundleInfo("sdxl-layers", "SDXL layers: all operations, for checkpoints that you have", tuple(SIZES)[:2]),
 )
+OWN = OwnModel("old", "", "/home/me/models/checkpoints", "This checkpoint is pickled. Convert it to safetensors.")
+FOUND = OwnModel("turbo", "sdxl", "/home/me/ComfyUI/models", "Made for few steps: edges of alpha come out hard.")
 MEMORY = Path("came.json")
 STEP = 100_000_000
 
@@ -31,6 +33,7 @@ class Library:
         if MEMORY.exists():
             self.came.update(json.loads(MEMORY.read_text(encoding="utf-8")))
         self.download: Download | None = None
+        self.models = (OWN,)
         self.cancelled = threading.Event()
         self.unpaused = threading.Event()
 
@@ -50,6 +53,14 @@ class Library:
         elif isinstance(message, messages.CancelInstall):
             self.cancelled.set()
             self.unpaused.set()
+        elif isinstance(message, messages.VerifyFiles):
+            self.tell(messages.Installing(Download(Work.VERIFY, message.names, 0, 7_000_000, 0.0, False)))
+            damaged = "layer_one.safetensors is damaged."
+            self.tell(messages.Installed(message.names, LayerDiffusionError(ErrorCode.BAD_CHECKPOINT, damaged)))
+        elif isinstance(message, messages.ScanFiles):
+            self.models = (FOUND, OWN)
+            self.tell(messages.Installing(Download(Work.SCAN, (), 0, 0, 0.0, False)))
+            self.tell(messages.Installed((), None))
         elif isinstance(message, messages.RemoveFiles):
             self.keep({name: 0 for name in self.wanted(message.names)})
             self.tell(self.files())
@@ -60,7 +71,7 @@ class Library:
             FileInfo(name, "transparent objects", "MIT", "sdxl", size, self.came[name], self.state(name))
             for name, size in SIZES.items()
         )
-        return messages.Files(BUNDLES, tuple(infos), self.download)
+        return messages.Files(BUNDLES, tuple(infos), self.models, self.download)
 
     def state(self, name):
         if name == ELSEWHERE:
@@ -85,7 +96,7 @@ class Library:
     def show(self, names, paused):
         wanted = self.wanted(names)
         done, total = sum(self.came[name] for name in wanted), sum(SIZES[name] for name in wanted)
-        self.download = Download(names, done, total, 0.0 if paused else 25e6, paused)
+        self.download = Download(Work.INSTALL, names, done, total, 0.0 if paused else 25e6, paused)
         self.tell(messages.Installing(self.download))
 
     def keep(self, came):
