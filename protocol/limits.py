@@ -32,6 +32,8 @@ MAX_LORAS = 500
 """Most LoRAs the server tells a client about."""
 MAX_FILES = 200
 """Most files of the catalogue, and names in one installation."""
+MAX_PATH = 4096
+"""Longest path of a folder on the machine of the backend, in characters."""
 MAX_FILE = 2**53 - 1
 """Most bytes of a file or of several: what JSON numbers hold everywhere."""
 MAX_PREVIEW = 160

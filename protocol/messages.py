@@ -17,12 +17,13 @@ from .coding import decode, encode
 from .errors import ErrorCode, LayerDiffusionError, fail
 from .job import LayerSetHeader, ModelInfo, Progress, Thumbnail
 from .library import BundleInfo, Download, FileInfo, OwnModel
-from .limits import MAX_NAME, MAX_TEXT
+from .limits import MAX_NAME, MAX_PATH, MAX_TEXT
 from .request import Request
 
 Id = Annotated[str, re.compile(r"[0-9a-f]{32}")]
 """128 random bits as 32 lower-case hexadecimal digits: names a job or a client."""
 Name = Annotated[str, re.compile(rf"[^\x00-\x1f\ud800-\udfff]{{1,{MAX_NAME}}}")]
+Path = Annotated[str, re.compile(rf"[^\x00-\x1f\ud800-\udfff]{{0,{MAX_PATH}}}")]
 
 
 class State(str, Enum):
@@ -109,7 +110,12 @@ class VerifyFiles:
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """Look for models of other programs, to be used where they are; `Installed` follows."""
+    """Look for models of other programs, to be used where they are; `Installed` follows.
+
+    The folder is an absolute path on the machine of the backend; "" for where other programs usually have theirs.
+    """
+
+    folder: Path
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import ModelInfo
@@ -100,11 +102,17 @@ class Library:
         if damaged:
             fail(ErrorCode.BAD_CHECKPOINT, f"{'; '.join(damaged)}.", "Install it again; what is whole is not fetched.")
 
-    def scan(self, control: Control) -> None:
-        """Find what other programs have. Raises `LayerDiffusionError` ``cancelled_by_user``, ``disk_full``."""
+    def scan(self, place: str, control: Control) -> None:
+        """Find what other programs have, in a folder or, when that is "", in the usual places.
+
+        Raises:
+            LayerDiffusionError: ``invalid_request`` when there is no such folder; ``cancelled_by_user``; ``disk_full``.
+        """
+        if place and not (os.path.isabs(place) and os.path.isdir(place)):
+            fail(ErrorCode.INVALID_REQUEST, f"There is no folder {place}."[:MAX_NOTE], "Choose another one.")
         with _cancellable():
             try:
-                for _ in scan(folder(), control=control):
+                for _ in scan(folder(), [Path(place)] if place else None, control):
                     pass
             except OSError as error:
                 fail(ErrorCode.DISK_FULL, f"What was found cannot be written down: {error.strerror}.")

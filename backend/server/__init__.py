@@ -16,7 +16,7 @@ from protocol.errors import ErrorCode, LayerDiffusionError
 
 from ..models.installed import folder
 from ..models.library import Library
-from . import app, lifetime, workers
+from . import access, app, lifetime, workers
 from .credential import given_token, tls, token_file
 from .diagnostics import FORMAT, Recorder
 from .hub import Hub
@@ -75,7 +75,7 @@ async def _serve(
     recorder = Recorder()
     logging.basicConfig(format=FORMAT, handlers=[logging.StreamHandler(), recorder], force=True)
     logging.getLogger("backend").setLevel(logging.INFO)
-    hub = Hub(Library(), recorder, idle)
+    hub = Hub(Library(), recorder, idle, is_shared=access.is_shared(host))
     if cluster is not None:
         hub.equip(await asyncio.to_thread(_places, cluster))
     with given_token(token) if token else token_file(state_file) as (secret, path):

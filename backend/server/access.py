@@ -25,9 +25,13 @@ STATUS = {
 
 def allowed_hosts(host: str, port: int) -> frozenset[str]:
     """Return the `Host` headers the server answers to, lower case: the loopback names and `host`, with the port."""
-    bracketed = f"[{host}]" if ":" in host else host
     suffixes = (f":{port}", "") if port == DEFAULT_PORT else (f":{port}",)
-    return frozenset(f"{name}{suffix}".lower() for name in (*LOOPBACK, bracketed) for suffix in suffixes)
+    return frozenset(f"{name}{suffix}".lower() for name in (*LOOPBACK, _in_header(host)) for suffix in suffixes)
+
+
+def is_shared(host: str) -> bool:
+    """Return whether other machines reach what listens on this host."""
+    return _in_header(host).lower() not in LOOPBACK
 
 
 def check(path: str, headers: Headers, token: str, hosts: frozenset[str]) -> LayerDiffusionError | None:
@@ -55,3 +59,8 @@ def check(path: str, headers: Headers, token: str, hosts: frozenset[str]) -> Lay
 
 def _bytes(value: str) -> bytes:
     return value.encode("utf-8", "surrogateescape")
+
+
+def _in_header(host: str) -> str:
+    """Write a name or an address as `Host` does."""
+    return f"[{host}]" if ":" in host else host

@@ -73,12 +73,13 @@ class Hub:
         library: the models of this machine.
         recorder: keeps what `diagnose` asks for.
         idle: seconds without a job after which the memory of models is given back; 0 for never.
+        is_shared: whether other machines can connect; what lies where on this one is none of their business then.
     """
 
-    def __init__(self, library: Library, recorder: Recorder, idle: float = 0.0) -> None:
+    def __init__(self, library: Library, recorder: Recorder, idle: float = 0.0, is_shared: bool = False) -> None:
         self.jobs = Jobs()
         self.workers = Workers(self._progress, self._outcome)
-        self._library, self._recorder, self._idle = library, recorder, idle
+        self._library, self._recorder, self._idle, self._is_shared = library, recorder, idle, is_shared
         self._clients: dict[str, Outbox] = {}
         self._installer = Installer(library, self._send_all, self._models_changed, self._clients.__contains__)
         self._idling: asyncio.TimerHandle | None = None
@@ -154,8 +155,13 @@ class Hub:
                 self._installer.begin(client, Work.INSTALL, names)
             case VerifyFiles(names):
                 self._installer.begin(client, Work.VERIFY, names)
-            case ScanFiles():
-                self._installer.begin(client, Work.SCAN)
+            case ScanFiles(place):
+                if place and self._is_shared:
+                    fail(
+                        ErrorCode.INVALID_REQUEST, "A backend that serves other machines lets nobody choose a folder.",
+                        "Run python -m backend models scan FOLDER where it runs.",
+                    )  # fmt: skip
+                self._installer.begin(client, Work.SCAN, folder=place)
             case PauseInstall() | ResumeInstall():
                 self._installer.pause(client, isinstance(message, PauseInstall))
             case CancelInstall():

@@ -50,13 +50,16 @@ class Installer:
         own = await asyncio.to_thread(self._library.own)
         return Files(bundles, files, own, self._task.download if self._task else None)
 
-    def begin(self, client: str, work: Work, names: tuple[str, ...] = ()) -> None:
-        """Begin work. Raises ``unknown_model``, or ``invalid_request`` when other work goes on."""
+    def begin(self, client: str, work: Work, names: tuple[str, ...] = (), folder: str = "") -> None:
+        """Begin work; the folder is that of a search.
+
+        Raises ``unknown_model``, or ``invalid_request`` when other work goes on.
+        """
         self._check_free()
         self._library.check(names)
         download = Download(work, names, 0, 0, 0.0, False)
         control = Control()
-        running = asyncio.create_task(self._run(download, control))
+        running = asyncio.create_task(self._run(download, control, folder))
         self._task = _Task(client, control, download, time.monotonic(), running)
         self._tell(Installing(download))
 
@@ -103,7 +106,7 @@ class Installer:
         if self._removing:
             fail(ErrorCode.INVALID_REQUEST, "Files are being removed.", "Try again in a moment.")
 
-    async def _run(self, download: Download, control: Control) -> None:
+    async def _run(self, download: Download, control: Control, folder: str) -> None:
         loop = asyncio.get_running_loop()
 
         def report(done: int, total: int) -> None:
@@ -111,7 +114,7 @@ class Installer:
 
         error: LayerDiffusionError | None = None
         try:
-            await asyncio.to_thread(self._do, download, control, report)
+            await asyncio.to_thread(self._do, download, control, folder, report)
         except LayerDiffusionError as problem:
             error = problem
         except Exception as problem:
@@ -121,9 +124,9 @@ class Installer:
         await self._changed()
         self._tell(Installed(download.names, error))
 
-    def _do(self, download: Download, control: Control, report: Callable[[int, int], None]) -> None:
+    def _do(self, download: Download, control: Control, folder: str, report: Callable[[int, int], None]) -> None:
         if download.work is Work.SCAN:
-            self._library.scan(control)
+            self._library.scan(folder, control)
         else:
             do = self._library.install if download.work is Work.INSTALL else self._library.verify
             do(download.names, control, report)

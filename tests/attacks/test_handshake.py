@@ -7,7 +7,7 @@ import socket
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from backend.server.access import allowed_hosts
+from backend.server.access import allowed_hosts, is_shared
 from protocol import VERSION
 from protocol.errors import TEXTS, ErrorCode
 from tests.server.harness import TOKEN, Backend
@@ -69,6 +69,11 @@ def test_loopback_names_and_the_configured_host_are_allowed() -> None:
     assert allowed_hosts("Studio.local", 81) == {"127.0.0.1:81", "localhost:81", "[::1]:81", "studio.local:81"}
     assert "[fe80::1]:81" in allowed_hosts("fe80::1", 81)
     assert {"127.0.0.1", "127.0.0.1:80", "studio.local"} <= allowed_hosts("studio.local", 80)
+
+
+def test_a_host_is_shared_unless_only_this_machine_reaches_it() -> None:
+    assert not any(map(is_shared, ("127.0.0.1", "localhost", "Localhost", "::1")))
+    assert all(map(is_shared, ("0.0.0.0", "::", "studio.local", "192.168.0.7")))
 
 
 def test_another_path(backend: Backend) -> None:

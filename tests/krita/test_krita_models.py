@@ -24,6 +24,7 @@ def test_models_are_installed_checked_found_and_removed(krita, tmp_path):
     tiny.write_transparency(decoder, encoder)
     tiny.write_folder(cache / "models--someone--theirs" / "snapshots" / "0123")
     tiny.write_folder(models / "checkpoints" / "dreams_turbo")
+    tiny.write_folder(tmp_path / "disk" / "mine")
     (models / "checkpoints" / "old.ckpt").write_bytes(b"a pickle")
     (models / "checkpoints" / "cut.safetensors").write_bytes(decoder.read_bytes()[:1000])
     root = tmp_path / "small"
@@ -39,6 +40,7 @@ def test_models_are_installed_checked_found_and_removed(krita, tmp_path):
             "LAYER_DIFFUSION_MODELS": str(models), "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0",
             "HF_HUB_CACHE": str(cache),
         }  # fmt: skip
-        krita("models_real.py", root, timeout=240, environment=environment, models=str(models))
+        krita("models_real.py", root, timeout=240, environment=environment, models=str(models),
+              folder=str(tmp_path / "disk"))
     assert not list((models / "layers").glob("*.safetensors"))
     assert list(cache.rglob("unet/*.safetensors")), "what other programs have stays"

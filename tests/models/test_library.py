@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.models import folder, library, scan
+from backend.models import folder, installed, library, scan
 from backend.models.bundles import Bundle
 from backend.models.library import Library
 from protocol.errors import ErrorCode
@@ -162,11 +162,34 @@ def test_models_of_other_programs_are_found_and_the_persons_own_are_told(backend
         client.send(ListFiles())
         old = client.until(Files).models
         assert [(model.name, model.family) for model in old] == [("old", "")] and "safetensors" in old[0].note
-        client.send(ScanFiles())
+        client.send(ScanFiles(""))
         assert client.until(Installed) == Installed((), None)
         client.send(ListFiles())
         found = [(model.name, model.family, model.place) for model in client.until(Files).models]
         assert found == [("theirs", "sd15", str(place)), ("old", "", str(folder() / "checkpoints"))]
+
+
+def test_models_are_found_in_a_folder_that_was_chosen(backend, tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "usual_places", lambda: [])
+    tiny.write_folder(tmp_path / "mine" / "dreams")
+    with backend.client() as client:
+        client.send(ScanFiles(""))
+        assert client.until(Installed) == Installed((), None)
+        assert [model.id for model in installed()] == ["builtin"]
+        client.send(ScanFiles(str(tmp_path / "mine")))
+        assert client.until(Installed) == Installed((), None)
+        assert [model.id for model in installed()] == ["builtin", "dreams"]
+        for wrong in (str(tmp_path / "nowhere"), "mine", f"~/{'x' * 3000}"):
+            client.send(ScanFiles(wrong))
+            error = client.until(Installed).error
+            assert error is not None and error.code is ErrorCode.INVALID_REQUEST and "There is no folder" in str(error)
+
+
+def test_nobody_looks_into_the_folders_of_a_shared_machine(names, tmp_path):
+    with Backend(is_shared=True) as running, running.client() as client:
+        client.send(ScanFiles(str(tmp_path)))
+        error = client.until(Refused).error
+        assert error.code is ErrorCode.INVALID_REQUEST and "models scan FOLDER" in str(error)
 
 
 def test_what_went_wrong_is_told(backend, hub, names):  # noqa: F811

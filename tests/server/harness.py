@@ -89,10 +89,10 @@ class Backend:
 
     def __init__(
         self, target: Target = fake_worker.main, models: Sequence[ModelInfo] = (MODEL,), idle: float = 0.0,
-        workers: int = 1,
+        workers: int = 1, is_shared: bool = False,
     ) -> None:
         self.library = Models(models)
-        self._idle, self._workers = idle, workers
+        self._idle, self._workers, self._is_shared = idle, workers, is_shared
         self._target = target
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="backend")
@@ -141,7 +141,7 @@ class Backend:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._hub = Hub(self.library, Recorder(), self._idle)
+        self._hub = Hub(self.library, Recorder(), self._idle, self._is_shared)
         self._hub.equip([self._target] * self._workers)
         async with app.listening(self._hub, "127.0.0.1", 0, TOKEN) as self.port:
             self._ready.set()

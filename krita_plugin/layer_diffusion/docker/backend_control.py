@@ -51,6 +51,11 @@ class Backend(QtCore.QObject):
         self._view.connected.connect(self._connect)
         self._show_state()
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the backend of another machine is used."""
+        return bool(self._remote.address)
+
     def locate(self) -> Address:
         """Return where the backend listens, and start that of this machine; on the network thread."""
         return self._remote.reach() if self._remote.address else self._process.address()

@@ -83,7 +83,9 @@ class Controller(QtCore.QObject):
         self._link.arrived.connect(self.arrivals.take)
         self._background = Background()
         panel.destroyed.connect(self._background.stop)
-        self._library = Models(ModelsView(panel), self._link.send, self.session.report, self._link.start)
+        self._library = Models(
+            ModelsView(panel), self._link.send, self.session.report, self._link.start, lambda: self._backend.is_remote
+        )
         self._link.received.connect(self._library.received)
         self._library.said.connect(panel.install_note.say)
         panel.install.clicked.connect(lambda: self._library.open())

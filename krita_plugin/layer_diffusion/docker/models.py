@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..protocol.library import BundleInfo, Download, FileInfo, FileState, OwnModel
 from ..qt import QtCore, QtWidgets
@@ -25,7 +26,8 @@ class ModelsView(QtWidgets.QDialog):
     """Name of the bundle or file to remove, after the person said yes."""
     verified = QtCore.pyqtSignal(str)
     """Name of the bundle or file to check, or "" for all."""
-    scanned = QtCore.pyqtSignal()
+    scanned = QtCore.pyqtSignal(str)
+    """Folder to look into, "" for where other programs usually have their models."""
     paused = QtCore.pyqtSignal(bool)
     cancelled = QtCore.pyqtSignal()
 
@@ -48,18 +50,18 @@ class ModelsView(QtWidgets.QDialog):
         self.verify.clicked.connect(lambda: self.verified.emit(self.chosen))
         self.scan = self._button("models_scan", tr("Find models"))
         self.scan.setToolTip(
-            tr(
-                "Looks into the folders of krita-ai-diffusion, ComfyUI, Forge, Automatic1111 and Hugging Face. "
-                "Others: python -m backend models scan FOLDER."
-            )
+            tr("Looks into the folders of krita-ai-diffusion, ComfyUI, Forge, Automatic1111 and Hugging Face.")
         )
-        self.scan.clicked.connect(lambda: self.scanned.emit())
+        self.scan.clicked.connect(lambda: self.scanned.emit(""))
+        self.scan_folder = self._button("models_scan_folder", tr("In a folder…"))
+        self.scan_folder.setToolTip(tr("Finds models in a folder that you choose; they are used where they are."))
+        self.scan_folder.clicked.connect(lambda: self._ask_for_folder())
         self._make_download()
         self.outcome = Note("models_outcome")
         column = QtWidgets.QVBoxLayout(self)
         column.addWidget(self.list, 1)
         column.addWidget(self.note)
-        column.addWidget(fields.row(self.install, self.remove, self.verify, self.scan))
+        column.addWidget(fields.row(self.install, self.remove, self.verify, self.scan, self.scan_folder))
         column.addWidget(self.download_box)
         column.addWidget(self.outcome)
         self.show_files((), (), ())
@@ -168,10 +170,19 @@ class ModelsView(QtWidgets.QDialog):
         checked = files if self.chosen else [file for those in self._files.values() for file in those]
         self.verify.setText(tr("Check") if self.chosen else tr("Check all"))
         self.verify.setEnabled(is_free and any(file.state in HERE for file in checked))
-        self.scan.setEnabled(is_free and bool(self._files))
+        for button in (self.scan, self.scan_folder):
+            button.setEnabled(is_free and bool(self._files))
         item = self.list.currentItem()
         note = (item.data(0, NOTE) or "") if item is not None else ""
         self.note.say(note if self._files else tr("The list comes when the backend runs."))
+
+    def _ask_for_folder(self) -> None:
+        dialog = QtWidgets.QFileDialog(self, tr("A folder of models"))
+        dialog.setObjectName("models_folder")
+        dialog.setAttribute(QtCore.Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QtWidgets.QFileDialog.FileMode.Directory)
+        dialog.fileSelected.connect(lambda chosen: self.scanned.emit(str(Path(chosen))))
+        dialog.open()
 
     def _ask_to_remove(self) -> None:
         name, own = self.chosen, self._own(self._files[self.chosen])

@@ -32,22 +32,23 @@ LAYERS = "sdxl-layers"
 
 
 class Models(QtCore.QObject):
-    """One for each docker; `send` takes messages to the backend, `report` shows a notice, `start` connects."""
+    """One for each docker; `send` takes messages to the backend, `report` shows a notice, `start` connects; `is_remote`
+    says whether the backend is another machine's."""
 
     said = QtCore.pyqtSignal(str)
     """What the docker says of the installation while the window is closed; "" when there is nothing to say."""
 
     def __init__(
         self, view: ModelsView, send: Callable[[Message], None], report: Callable[[Notice], None],
-        start: Callable[[], None],
+        start: Callable[[], None], is_remote: Callable[[], bool],
     ) -> None:  # fmt: skip
         super().__init__(view)
-        self._view, self._send, self._report, self._start = view, send, report, start
+        self._view, self._send, self._report, self._start, self._is_remote = view, send, report, start, is_remote
         self._wanted = ""
         self._work: Work | None = None
         view.installed.connect(lambda name: send(Install((name,))))
         view.verified.connect(lambda name: send(VerifyFiles((name,) if name else ())))
-        view.scanned.connect(lambda: send(ScanFiles()))
+        view.scanned.connect(lambda folder: send(ScanFiles(folder)))
         view.removed.connect(lambda name: send(RemoveFiles((name,))))
         view.paused.connect(lambda paused: send(PauseInstall() if paused else ResumeInstall()))
         view.cancelled.connect(lambda: send(CancelInstall()))
@@ -66,6 +67,7 @@ class Models(QtCore.QObject):
             self._send(ListFiles())
         elif isinstance(message, Files):
             self._view.show_files(message.bundles, message.files, message.models)
+            self._view.scan_folder.setVisible(not self._is_remote())
             self._view.choose(self._wanted)
             self._wanted = ""
             self._show(message.download)

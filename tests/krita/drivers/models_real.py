@@ -1,6 +1,7 @@
 """Driver: the window of the models with a real server: install, check, repair, find what others have, remove.
 
-`args["models"]` is the models' folder; the bundle is `small`, of two files.
+`args["models"]` is the models' folder, `args["folder"]` one with the model `mine`, which is found when asked; the
+bundle is `small`, of two files.
 """
 
 from pathlib import Path
@@ -75,11 +76,31 @@ def others(h, d):
         told = d.find("models_note").text()
         h.check(f"what {name} is", item.text(2) == state, item.text(2))
         h.check(f"what to know of {name}", note in told, told)
+    yield from chosen_folder(h, d)
     for name in (LIGHT, DARK):
         yield from themed(h, d, name)
         yield h.screenshot(name.split()[1])
     yield h.click(d.find("models_verify"))
     yield h.until(lambda: "nothing is damaged" in outcome(d), 30, "the check of everything")
+
+
+def chosen_folder(h, d):
+    """A folder that no other program is known to use is looked into when the person chooses it."""
+    yield h.click(d.find("models_scan_folder"))
+    yield h.until(lambda: asked(d) is not None and asked(d).isVisible(), 5, "the question for a folder")
+    yield 0.5
+    yield h.type_text(h.args["folder"])
+    yield h.screenshot("which_folder")
+    yield h.key("Return")
+    yield h.until(lambda: asked(d) is None, 5, "the closed question")
+    yield h.until(lambda: "mine" in own(d), 60, "what was found there")
+    h.check("where it lies", own(d)["mine"].text(2) == "SD1.5", own(d)["mine"].text(2))
+
+
+def asked(d):
+    from harness_driver.qt import QtWidgets
+
+    return d.find("models_view").findChild(QtWidgets.QFileDialog, "models_folder")
 
 
 def removed(h, d):
