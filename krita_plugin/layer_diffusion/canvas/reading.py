@@ -16,7 +16,7 @@ from ..translation import tr
 from .choices import VISIBLE, empty, nodes_of, parents
 from .documents import SRGB, hidden, id_of, is_idle, is_layer, layers_in, space_of
 
-THUMBNAIL_ROWS = 4
+THUMBNAIL_ROWS = 2
 """Rows of the document that are read for each row of a thumbnail."""
 SAMPLED_ROWS = 64
 """Rows of an area that `stamp` compares: more than a thumbnail has, so that it sees what the thumbnail would show."""

@@ -16,6 +16,7 @@ from ..pixels import Picture
 from ..qt import QtCore
 from ..session import Session
 from ..translation import mark, tr
+from .background import Farewell
 from .results_control import Results
 
 RETRY_MS = 150
@@ -43,6 +44,7 @@ class Arrivals(QtCore.QObject):
         self._session = session
         self._results = results
         self._is_inserting = False
+        self._farewell = Farewell(self)
         self._retrying = QtCore.QTimer(self)
         self._retrying.setInterval(RETRY_MS)
         self._retrying.setSingleShot(True)
@@ -110,6 +112,7 @@ class Arrivals(QtCore.QObject):
             except Trouble as error:
                 self._keep(job, error.notice)
             else:
+                self._farewell.take(job.pictures)
                 self._session.inserted(job)
                 shelf().remove(job.id)
 

@@ -1,10 +1,10 @@
-"""Work that would make Krita wait, done on a thread."""
+"""What would make Krita wait: work is done on a thread, memory is given back in turns."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..notices import Trouble
 from ..qt import QtCore
@@ -49,3 +49,24 @@ class Background(QtCore.QObject):
                 then, outcome = failed, error
             self._ended.emit(then, outcome)
             task = work = then = failed = outcome = None  # the pixels would stay until the next task
+
+
+class Farewell(QtCore.QObject):
+    """Lets go of large things one by one, each on a turn of its own: to give 64 MB back takes milliseconds."""
+
+    def __init__(self, parent) -> None:
+        super().__init__(parent)
+        self._things: list[object] = []
+        self._timer = QtCore.QTimer(self)
+        self._timer.timeout.connect(self._next)
+
+    def take(self, things: Iterable[object]) -> None:
+        """Hold things for the last time; nobody else should, from the next turn on."""
+        self._things.extend(things)
+        self._timer.start()
+
+    def _next(self) -> None:
+        if self._things:
+            self._things.pop()
+        else:
+            self._timer.stop()

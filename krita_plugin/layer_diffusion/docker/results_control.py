@@ -26,7 +26,7 @@ from ..protocol.request import Request, Role, Source
 from ..qt import QtCore, QtWidgets
 from ..rerolling import again, remade
 from ..translation import mark, tr
-from .background import Background
+from .background import Background, Farewell
 from .results import ResultsView
 from .results_list import Going
 from .results_menu import REMAKES, Act
@@ -69,6 +69,7 @@ class Results(QtCore.QObject):
         self._document: object = None
         self._overlay, self._live = canvas.Overlay(), canvas.Overlay()
         self._background = Background()
+        self._farewell = Farewell(self)
         self._unpacked: tuple[str, tuple[Picture, ...]] = ("", ())
         self._wanted, self._is_on_canvas = "", False
         self._folder = Path(QtCore.QStandardPaths.writableLocation(PICTURES))
@@ -192,6 +193,7 @@ class Results(QtCore.QObject):
         try:
             place, source = self._around.place(document)
             then(canvas.insert(document, card.name, ready, canvas.Place(place), source))
+            self._farewell.take(ready)
         except Trouble as error:
             self._around.report(error.notice)
 
