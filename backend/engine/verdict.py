@@ -132,6 +132,6 @@ def _blemishes(residue: float, halo: float, request: Request) -> list[str]:
     if halo >= HALO:
         advice.append("The soft edge has another colour than what it borders.")
     if advice:
-        fuller = "Try another seed" if request.decoding is Decoding.FULL else "Decode fully, or try another seed"
-        advice.append(f"{fuller}.")
+        is_full = request.decoding is Decoding.FULL
+        advice.append("Try another seed." if is_full else "Decode fully, or try another seed.")
     return advice

@@ -235,7 +235,7 @@ def _files(model_id: str, base: Path, others: Collection[Known], loras: Mapping[
 
 
 def _objects() -> tuple[str, ...]:
-    """Names of the things that the built-in model was trained on."""
+    """Names of the things and places that the built-in model was trained on."""
     return tuple(thing["name"] for thing in json.loads((BUILTIN_FOLDER / "objects.json").read_text("utf-8")))
 
 
@@ -299,8 +299,11 @@ def _note(family: str, found: Collection[str], suitability: str) -> str:
     if not missing:
         return suitability
     names = ", ".join(file.name for file in missing)
-    note = f"{suitability} Not installed: {names}. {_how_to_get(f'{family}-layers', missing[0].repository)}".strip()
-    return note if len(note) <= MAX_NOTE else f"{suitability} {len(missing)} files are not installed.".strip()
+    how = _how_to_get(f"{family}-layers", missing[0].repository)
+    note = " ".join(filter(None, (suitability, f"Not installed: {names}.", how)))
+    if len(note) > MAX_NOTE:
+        note = " ".join(filter(None, (suitability, f"{len(missing)} of its files are not installed.")))
+    return note
 
 
 def _how_to_get(name: str, repository: str) -> str:

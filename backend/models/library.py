@@ -100,7 +100,8 @@ class Library:
                 if wrong:
                     damaged.append(f"{path.name} {wrong}")
         if damaged:
-            fail(ErrorCode.BAD_CHECKPOINT, f"{'; '.join(damaged)}.", "Install it again; what is whole is not fetched.")
+            what = f"Not as it should be: {'; '.join(damaged)}."
+            fail(ErrorCode.BAD_CHECKPOINT, what, "Install it again; what is whole is not fetched.")
 
     def scan(self, place: str, control: Control) -> None:
         """Find what other programs have, in a folder or, when that is "", in the usual places.

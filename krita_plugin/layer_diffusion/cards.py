@@ -72,6 +72,12 @@ class Card:
         """What its pictures are, bottom first."""
         return tuple(layer.role for layer in self.layer_set.layers)
 
+    @property
+    def advice(self) -> str:
+        """What is wrong with its transparency and what to do, in the backend's words; "" when nothing is."""
+        said = (layer.verdict.advice for layer in self.layer_set.layers if layer.verdict is not None)
+        return " ".join(dict.fromkeys(filter(None, said)))
+
     def unpack(self) -> tuple[tuple[Picture, ...], tuple[bytes, ...]]:
         """Return its pictures and the straight RGBA of its request's inputs. Raises `ValueError` when damaged.
 

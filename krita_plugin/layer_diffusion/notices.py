@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .protocol.errors import LayerDiffusionError
-from .translation import tr
+from .translation import told
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Notice:
 
     def __str__(self) -> str:
         """Both in the person's language, as far as they are known in it."""
-        return f"{tr(self.message)} {tr(self.hint)}".strip()
+        return f"{told(self.message)} {told(self.hint)}".strip()
 
 
 class Trouble(Exception):

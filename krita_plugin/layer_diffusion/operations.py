@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .protocol.job import ModelInfo
 from .protocol.request import Operation, Request, Role, Source
-from .translation import mark, tr
+from .translation import mark, told, tr
 
 
 @dataclass(frozen=True)
@@ -117,4 +117,4 @@ def why_not(task: Task, model: ModelInfo | None) -> str:
     lack = model.lacks.get(task.operation.value)
     if lack is None:
         return tr("{model} cannot do this: models of its kind have no such mode.", model=model.name)
-    return tr("{model} cannot do this.", model=model.name) + f" {lack}."
+    return tr("{model} cannot do this.", model=model.name) + " " + told(f"{lack}.")

@@ -10,6 +10,8 @@ from backend.models.bundles import BUNDLES
 from backend.models.catalogue import BASES, CATALOGUE
 from krita_plugin.build import HERE, NAME
 
+from .sentences import said
+
 PLUGIN = HERE / NAME
 LANGUAGES = sorted(path.stem for path in (PLUGIN / "languages").glob("*.json"))
 
@@ -53,6 +55,50 @@ def test_no_text_is_missing_and_none_is_left_over(plugin, language):
         "missing": [], "left over": [],
     }  # fmt: skip
     assert [text for text, words in translated.items() if names_in(text) != names_in(words) or not words] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_sentence_of_the_backend_is_missing_and_none_is_left_over(plugin, language):
+    path = PLUGIN / "languages" / "backend" / f"{language}.json"
+    translated, wanted = json.loads(path.read_text(encoding="utf-8")), said() - shown_texts(plugin)
+    assert {"missing": sorted(wanted - set(translated)), "left over": sorted(set(translated) - wanted)} == {
+        "missing": [], "left over": [],
+    }  # fmt: skip
+    assert [text for text, words in translated.items() if names_in(text) != names_in(words) or not words] == []
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        ("There is no model 'dreams'.", "Es gibt kein Modell 'dreams'."),
+        ("The width must be a whole number from 64 to 2048, not 3.",
+         "Die Breite muss eine ganze Zahl von 64 bis 2048 sein, nicht 3."),
+        ("dreams v1.5.safetensors is a LoRA, expected a complete Stable Diffusion 1.5 or SDXL checkpoint.",
+         "dreams v1.5.safetensors ist ein LoRA; erwartet wird: ein vollständiger Checkpoint von Stable Diffusion 1.5 "
+         "oder SDXL."),
+        ("Too many jobs are waiting.", "Zu viele Aufträge warten."),
+        ("Nobody wrote this. There is no folder /a/b. c.", "Nobody wrote this. Es gibt keinen Ordner /a/b. c."),
+        ("Not installed: one, two. Or try another seed.",
+         "Nicht installiert: one, two. Oder versuchen Sie einen anderen Seed."),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_sentences_of_the_backend_are_recognised(plugin, english, german):
+    translation = plugin("translation")
+    translation.choose("de_DE")
+    assert translation.told(english) == german
+    translation.choose("en_GB")
+    assert translation.told(english) == english
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_template_takes_what_another_is_for(plugin, language):
+    translation = plugin("translation")
+    translation.choose(language)
+    values = [f"x{number}" for number in range(5)]
+    path = PLUGIN / "languages" / "backend" / f"{language}.json"
+    for english, translated in json.loads(path.read_text(encoding="utf-8")).items():
+        assert translation.told(english.format(*values)) == translated.format(*values)
 
 
 def test_german_is_there():

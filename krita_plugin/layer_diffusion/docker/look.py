@@ -69,6 +69,22 @@ def draw_star(picture, centre, radius: float) -> None:
     painter.end()
 
 
+def draw_warning(picture, centre, radius: float) -> None:
+    """Draw a triangle with an exclamation mark, in the colours of `draw_star`, into a pixmap."""
+    corners = (QtCore.QPointF(0, -radius), QtCore.QPointF(radius, 0.8 * radius), QtCore.QPointF(-radius, 0.8 * radius))
+    painter = QtGui.QPainter(picture)
+    painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
+    painter.translate(centre)
+    dark = QtGui.QColor(70, 50, 0)
+    painter.setPen(QtGui.QPen(dark, 1.2, join=QtCore.Qt.PenJoinStyle.RoundJoin))
+    painter.setBrush(QtGui.QColor(255, 200, 40))
+    painter.drawPolygon(QtGui.QPolygonF(corners))
+    painter.setPen(QtGui.QPen(dark, 1.6))
+    painter.drawLine(QtCore.QPointF(0, -0.4 * radius), QtCore.QPointF(0, 0.2 * radius))
+    painter.drawPoint(QtCore.QPointF(0, 0.55 * radius))
+    painter.end()
+
+
 def eye_icon(palette, size: int = 16):
     """Draw an eye."""
     picture = QtGui.QPixmap(size * 2, size * 2)

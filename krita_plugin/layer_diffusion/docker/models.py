@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..protocol.library import BundleInfo, Download, FileInfo, FileState, OwnModel
 from ..qt import QtCore, QtWidgets
-from ..translation import tr
+from ..translation import told, tr
 from . import fields
 from .models_words import HERE, amount, own_text, size_text, state_of, state_text, work_text
 from .parts import Note
@@ -116,7 +116,7 @@ class ModelsView(QtWidgets.QDialog):
         head.setHidden(not models)
         for model in models:
             item = QtWidgets.QTreeWidgetItem(head, [model.name, "", own_text(model)])
-            item.setData(0, NOTE, "\n".join(filter(None, (model.place, model.note))))
+            item.setData(0, NOTE, "\n".join(filter(None, (model.place, told(model.note)))))
             item.setToolTip(0, item.data(0, NOTE))
         head.setExpanded(True)
 

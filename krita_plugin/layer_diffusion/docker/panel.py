@@ -8,7 +8,7 @@ from ..protocol.limits import MAX_BATCH, MAX_SIDE, MIN_SIDE
 from ..protocol.request import Source
 from ..qt import QtCore, QtWidgets
 from ..settings import Settings, SizeMode
-from ..translation import mark, tr
+from ..translation import mark, told, tr
 from . import fields
 from .advanced import Advanced
 from .layer_prompts import LayerPrompts
@@ -129,7 +129,7 @@ class Panel(QtWidgets.QWidget):
 
     def show_model(self, model: ModelInfo | None) -> None:
         """Show what is known about the chosen model."""
-        note = tr(model.note) if model else ""
+        note = told(model.note) if model else ""
         self.note.say(note[:1].upper() + note[1:])
         self.model.setToolTip(model.name if model else "")
         names = model.objects if model else ()

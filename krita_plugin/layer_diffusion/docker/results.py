@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ..cards import Card
 from ..qt import QtCore, QtWidgets
-from ..translation import tr
+from ..translation import told, tr
 from . import look
+from .parts import Note
 from .results_list import CardList, Going
 from .results_menu import REMAKES, Act, WhyNot, add, fill
 
@@ -15,7 +16,10 @@ Policy = QtWidgets.QSizePolicy.Policy
 
 
 class ResultsView(QtWidgets.QWidget):
-    """A head line, the cards, and a row of buttons; without results the head line alone."""
+    """A head line, the cards, what is wrong with the newest one, and a row of buttons.
+
+    Without results it is the head line alone.
+    """
 
     previewed = QtCore.pyqtSignal(str)
     """Id of the card to show on the canvas, "" for none."""
@@ -46,6 +50,7 @@ class ResultsView(QtWidgets.QWidget):
         self.cards.acted.connect(lambda act: self._ask(act, None))
         self.cards.itemSelectionChanged.connect(lambda: self._enable())
         self.cards.customContextMenuRequested.connect(self._open_menu)
+        self.advice = Note("results_advice")
         self._make_buttons()
         self._previewed = ""
         head = QtWidgets.QHBoxLayout()
@@ -57,12 +62,15 @@ class ResultsView(QtWidgets.QWidget):
         column.setSpacing(4)
         column.addLayout(head)
         column.addWidget(self.cards, 1)
+        column.addWidget(self.advice)
         column.addWidget(self.buttons)
         self._show_parts()
 
     def show_cards(self, cards: Sequence[Card]) -> None:
         """Show the history of the document in front, newest first."""
         self.cards.show_cards(cards)
+        # Not for the chosen card, at which its mark points: a note that comes at a click moves what is clicked on.
+        self.advice.say(told(cards[0].advice) if cards else "")
         self._show_parts()
 
     def show_going(self, going: Sequence[Going]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..cards import Card
 from ..qt import QtCore, QtGui, QtWidgets
-from ..translation import tr
+from ..translation import told, tr
 from . import look
 from .results_menu import Act
 
@@ -171,6 +171,8 @@ class CardList(QtWidgets.QListWidget):
         picture = look.on_checkerboard(image, self.palette(), SIDE, self.devicePixelRatioF())
         if card.favourite:
             look.draw_star(picture, QtCore.QPointF(SIDE - 12, 12), 8)
+        if card.advice:
+            look.draw_warning(picture, QtCore.QPointF(12, SIDE - 12), 8)
         return picture
 
     def _draw_going(self, item, one: Going) -> None:
@@ -206,4 +208,5 @@ def _about(card: Card) -> str:
     request = card.request
     size = f"{card.area.width} × {card.area.height} px"
     how = tr("Click to see it on the canvas, double-click to insert it.")
-    return "\n".join((card.name, f"{size}, {tr('Seed')} {request.seed}, {request.model}", how))
+    what = f"{size}, {tr('Seed')} {request.seed}, {request.model}"
+    return "\n".join(filter(None, (card.name, what, told(card.advice), how)))

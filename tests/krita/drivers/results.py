@@ -64,7 +64,7 @@ def shown_and_inserted(h, d, document):
 def while_it_runs(h, d, document):
     """The card shows what comes into being over a checkerboard, and the canvas too if that is wanted."""
     before = state(document)
-    d.start("held apple")
+    d.start("held hazy apple")
     view = d.find("results")
     yield h.until(lambda: "Denoising 4/8" in d.find("progress").text(), 20, "the fourth step")
     yield 0.3
@@ -81,9 +81,15 @@ def while_it_runs(h, d, document):
     yield h.until(lambda: preview(h) is None, 5, "the canvas alone")
     (Path(h.args["root"]) / "gate").touch()
     yield d.ready()
+    advice = d.find("results_advice")
+    yield h.until(lambda: count(d) == 2, 5, "its card")
+    h.check("what is wrong with it is said", advice.isVisible() and "faint haze" in advice.text(), advice.text())
+    h.check("also where it is pointed at", "faint haze" in view.item(0).toolTip(), view.item(0).toolTip())
+    yield h.screenshot("advice")
     yield from click(h, d, 0)
     yield h.key("Delete")
     yield h.until(lambda: count(d) == 1, 5, "the cards from before")
+    h.check("nothing is wrong with those", not advice.isVisible(), advice.text())
 
 
 def copied(h, d):

@@ -3,9 +3,9 @@
 Words in the prompt make it behave: "held" waits until the file `gate` lies in the working folder, "cut" breaks the
 connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "replaced"
 closes the connection as if a newer one were there, "die" ends the process in the middle of the first try, "memory"
-fails, "refused" is refused, "in line" waits for others of these words, as all jobs of the real one do, "scene" makes
-three layers of each image, the last one hidden. Copy the folder `standin`, since it keeps its marks in the working
-folder.
+fails, "refused" is refused, "hazy" is not as transparent as it should be, "in line" waits for others of these words, as
+all jobs of the real one do, "scene" makes three layers of each image, the last one hidden. Copy the folder `standin`,
+since it keeps its marks in the working folder.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from websockets.sync.server import serve  # noqa: E402
 from protocol import VERSION, messages  # noqa: E402
 from protocol.errors import ErrorCode, LayerDiffusionError  # noqa: E402
 from protocol.images import frames  # noqa: E402
-from protocol.job import Box, Layer, LayerSet, ModelInfo, Phase, Progress, Thumbnail  # noqa: E402
+from protocol.job import Box, Layer, LayerSet, ModelInfo, Phase, Progress, Thumbnail, Verdict  # noqa: E402
 from protocol.request import Operation, Role  # noqa: E402
 
 from .library import Library  # noqa: E402
@@ -49,6 +49,7 @@ ABOUT_FILES = (
     messages.ListFiles, messages.Install, messages.PauseInstall, messages.ResumeInstall, messages.CancelInstall,
     messages.RemoveFiles, messages.VerifyFiles, messages.ScanFiles,
 )  # fmt: skip
+HAZY = Verdict(0.4, 0.1, 0.5, 0.1, 0.0, "There is a faint haze where it should be empty. Try another seed.")
 STEPS = 8
 LINE = threading.Lock()
 FIRST = {"cut": threading.Event(), "nonsense": threading.Event()}
@@ -86,7 +87,8 @@ def disc(request, index):
                 for_row[x * 4 + 3] = max(0, min(255, round(inside * 255)))
         rows += for_row
     seed = (request.seed + index) % 2**32
-    return Layer(Role.FOREGROUND, f"seed {seed}", Box(0, 0, width, height), bytes(rows), seed=seed, image=index)
+    box, verdict = Box(0, 0, width, height), HAZY if "hazy" in request.prompt else None
+    return Layer(Role.FOREGROUND, f"seed {seed}", box, bytes(rows), seed=seed, image=index, verdict=verdict)
 
 
 def preview(step):
