@@ -132,12 +132,15 @@ def merge(layer_set: LayerSet) -> Image.Image:
 def contact_sheet(layer_sets: Sequence[LayerSet], path: Path) -> None:
     """Write one picture (.png or .jpg) of all layers over a checkerboard, each with the prompt it was made with.
 
+    The layers of an image stand in one line.
+
     Raises as `write_png`.
     """
     cells = [(layer, layer_set) for layer_set in layer_sets for layer in layer_set.layers]
     if not cells:
         fail(ErrorCode.INVALID_REQUEST, "A contact sheet needs at least one picture.", "Generate something first.")
-    columns = math.ceil(math.sqrt(len(cells) * 4 / 3))
+    together = max(len(image) for layer_set in layer_sets for image in _images(layer_set))
+    columns = together * math.ceil(math.sqrt(len(cells) * 4 / 3) / together)
     sheet = Image.new("RGB", (columns * CELL, math.ceil(len(cells) / columns) * (CELL + LABEL)), LIGHT)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)

@@ -60,7 +60,7 @@ def main(folder: Path) -> None:
             fail(ErrorCode.UNKNOWN_MODEL, "The built-in model is missing.", "Get the project again, complete.")
         for number, prompt in enumerate(PROMPTS, 1):
             print(f"{number:3} / {len(PROMPTS)}  {prompt}", flush=True)
-            request = Request(Operation.OBJECT, model.id, prompt, "", SIDE, SIDE, 20, 5.0, 1, 1)
+            request = Request(Operation.OBJECT, model.id, prompt, "", SIDE, SIDE, 20, 5.0, 2, 1)
             results.append(client.generate(request))
     outputs.write_openraster(arrange(results[: GRID * GRID]), folder / "layers.ora")
     outputs.write_png(results[0].layers[0], folder / "apple.png")

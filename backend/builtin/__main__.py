@@ -1,7 +1,7 @@
 """Rebuild the built-in model from its data: ``python -m backend.builtin --work FOLDER``.
 
 Runs the stages one after another, each resumable: kill it at any time and start it again. The budgets are processor
-minutes of each of two processes; with the default ones it takes about five hours on two CPU cores.
+minutes of each of two processes; with the default ones it takes about seven and a half hours on two CPU cores.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from backend.builtin.export import WEIGHTS
 
 STAGES = (
     ("codec", 90.0, ()),
-    ("unet", 120.0, ()),
-    ("units", 8.0, ("--mode", "transparent_attn")),
+    ("unet", 155.0, ()),
+    ("units", 17.0, ("--mode", "transparent_attn")),
     ("units", 25.0, ("--mode", "joint")),
-    ("units", 18.0, ("--mode", "fg2bg")),
-    ("units", 18.0, ("--mode", "bg2fg")),
-    ("polish", 15.0, ()),
-    ("classifier", 12.0, ()),
+    ("polish", 17.0, ()),
+    ("classifier", 5.0, ()),
+    ("units", 57.0, ("--mode", "fg2bg")),
+    ("units", 80.0, ("--mode", "bg2fg")),
 )
 """Stage, its budget in minutes, its own arguments."""
 

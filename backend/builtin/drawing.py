@@ -22,7 +22,7 @@ from protocol.job import LayerSet
 from protocol.request import Input, Operation, Request, Role, Source
 
 STEPS = 20
-CFG = 4.0
+CFG = 5.0
 
 Pixels = NDArray[np.uint8]
 Given = tuple[Source, Pixels]

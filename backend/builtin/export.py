@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from backend.builtin import scenes
 from backend.builtin.codec import Codec
 from backend.builtin.dataset import LIST_FILE, OBJECTS_FILE
 from backend.builtin.loop import trained
@@ -36,6 +38,14 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     if wrong:
         raise RuntimeError(f"not finite in float16: {wrong[:3]}")
     return out
+
+
+def known() -> Iterator[dict]:
+    """What the model can be asked for, as the docker offers it: things, then places."""
+    yield from json.loads(LIST_FILE.read_text("utf-8"))
+    for scene in scenes.SCENES:
+        name, *synonyms = scene.names
+        yield {"name": name, "group": "place", "synonyms": synonyms}
 
 
 def export(work: Path, target: Path) -> None:
@@ -64,7 +74,7 @@ def export(work: Path, target: Path) -> None:
     save_file(half(codec.decoder.state_dict()), target / DECODER)
     save_file(half(codec.offset.state_dict()), target / ENCODER)
     if target == WEIGHTS:
-        shutil.copyfile(LIST_FILE, OBJECTS_FILE)
+        OBJECTS_FILE.write_text(json.dumps(list(known()), indent=0, ensure_ascii=False) + "\n", "utf-8")
     size = sum(file.stat().st_size for file in target.rglob("*.safetensors")) / 1e6
     print(f"{size:.1f} MB of weights in {target}")
     if size > MEGABYTES_ALLOWED:

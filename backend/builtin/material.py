@@ -30,6 +30,9 @@ scenes. The caption says which, but for "small": its captions are those of objec
 SCENE_WORDS = {"transparent_attn": 0.25, "joint": 1.0, "fg2bg": 0.4, "bg2fg": 0.4}
 """How often the prompt that all frames share tells of the whole picture ("an apple on a beach") and not just of the
 first one, by mode."""
+ALIKE = 0.3
+"""How often an object alone is drawn from those that others share a noun with: a red apple and a green one, hearts of
+several colours. Their prompts differ in one word, which is minded too little where the noise is high."""
 OWN_PROMPTS = 0.25
 """How often every frame of `joint` has a prompt of its own before the common one, as the backend joins them."""
 
@@ -66,6 +69,8 @@ class Material:
         )
         self._conditions = {key: [part[key] for part in parts] for key in ("foreground", "background")}
         self._ids: dict[str, list[int]] = {}
+        nouns = [thing.names[0].split()[-1] for thing in self.things]
+        self.alike = [row for row, noun in enumerate(nouns) if nouns.count(noun) > 1]
 
     def tokens(self, captions: list[str]) -> Tensor:
         """Token ids ``[B, 77]``, padded as the inference path does."""
@@ -85,7 +90,7 @@ class Material:
 
     def _picture(self, kind: str, source: random.Random) -> tuple[Tensor, str]:
         if kind == "object":
-            row = source.randrange(len(self.things))
+            row = source.choice(self.alike) if source.random() < ALIKE else source.randrange(len(self.things))
             latent = self.objects[row, source.randrange(self.objects.shape[1])]
             return latent, self.captions.draw(row, source)
         row = source.randrange(len(self.triples))
@@ -104,6 +109,8 @@ class Material:
         for _ in range(groups):
             row = source.randrange(len(self.triples))
             thing, scene = int(self.thing[row]), int(self.scene[row])
+            if name == "transparent_attn" and source.random() < ALIKE:
+                thing = source.choice(self.alike)
             texts = {
                 "foreground": self.captions.draw(thing, source),
                 "background": self.captions.scene(scene, source),

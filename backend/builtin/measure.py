@@ -123,18 +123,19 @@ def background_rows(model: Model, judge: Judge, archive: Path, count: int) -> It
 
 
 def foreground_rows(model: Model, judge: Judge, count: int) -> Iterator[tuple[str, str]]:
-    """An object on a background."""
+    """An object on a background, asked for by its name alone and together with the place."""
     asked = list(pairs(count))
-    foregrounds, fits = [], []
-    for pair in asked:
-        given = pair.background()
-        image = model.layers(Operation.OBJECT_ON_BACKGROUND, pair.object_prompt, 1, given=[given])[0]
-        foregrounds.append(image[Role.FOREGROUND])
-        background = torch.from_numpy(given[1]).permute(2, 0, 1).float() / 255
-        fits.append(blend_psnr(image | {Role.BACKGROUND: background}))
-    first, five = named(judge, foregrounds, [pair.thing for pair in asked])
-    yield f"bg2fg ({count}): object named right", f"{first:.1%}; among the first five {five:.1%}"
-    yield "bg2fg: blend against the object over the given background, dB", f"{_mean(fits):.1f}"
+    for of, prompt in (("the object alone", "object_prompt"), ("object and place", "prompt")):
+        foregrounds, fits = [], []
+        for pair in asked:
+            given = pair.background()
+            image = model.layers(Operation.OBJECT_ON_BACKGROUND, getattr(pair, prompt), 1, given=[given])[0]
+            foregrounds.append(image[Role.FOREGROUND])
+            background = torch.from_numpy(given[1]).permute(2, 0, 1).float() / 255
+            fits.append(blend_psnr(image | {Role.BACKGROUND: background}))
+        first, five = named(judge, foregrounds, [pair.thing for pair in asked])
+        yield f"bg2fg ({count}), prompt of {of}: object named right", f"{first:.1%}; among the first five {five:.1%}"
+        yield f"bg2fg, prompt of {of}: blend against the object over the background, dB", f"{_mean(fits):.1f}"
 
 
 def _mean(values: Iterator[float] | Sequence[float]) -> float:

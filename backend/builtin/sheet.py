@@ -37,7 +37,7 @@ def write(model: Model, archive: Path, folder: Path, seed: int) -> None:
     ]
     contact_sheet(behind, folder / "backgrounds.jpg")
     before = [
-        model.draw(Operation.OBJECT_ON_BACKGROUND, pair.object_prompt, seed, 1, [pair.background()], SIDE)
+        model.draw(Operation.OBJECT_ON_BACKGROUND, pair.prompt, seed, 1, [pair.background()], SIDE)
         for pair in asked
     ]
     contact_sheet(before, folder / "on-backgrounds.jpg")

@@ -19,7 +19,10 @@ from backend.builtin.material import CONDITIONS, FRAMES, Material
 from backend.builtin.unet import BATCH, Painter, loss_of, schedule
 from backend.engine.sharing import SharingLayers, attach
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = {"transparent_attn": 1e-3, "joint": 1e-3, "fg2bg": 2e-3, "bg2fg": 2e-3}
+EARLY = {"spread": 0.5, "most": 15.0}
+"""How times are drawn and weighted where a picture is given: which colours the blend has is known from it at the first
+steps, at which the whole picture is but a small part of the noise."""
 
 
 def train(mode: str, work: Path, minutes: float, registry: str) -> None:
@@ -34,14 +37,15 @@ def train(mode: str, work: Path, minutes: float, registry: str) -> None:
     widths = shapes.CONTROL_WIDTHS if mode in CONDITIONS else None
     layers = SharingLayers.for_unet(painter.unet, shapes.SHARING_RANK, frames, widths)
     attached = attach(painter.unet, layers, merge=False)
+    noise = EARLY if mode in CONDITIONS else {}
     alphas = schedule()
 
     def loss(source: random.Random, _: float) -> torch.Tensor:
         batch = material.mode(mode, source, BATCH // frames)
         attached.set_control(batch.condition)
-        return loss_of(painter, batch, alphas, frames)
+        return loss_of(painter, batch, alphas, frames, **noise)
 
-    run(work / f"{mode}.pt", layers, loss, minutes, LEARNING_RATE)
+    run(work / f"{mode}.pt", layers, loss, minutes, LEARNING_RATE[mode])
 
 
 if __name__ == "__main__":

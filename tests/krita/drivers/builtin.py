@@ -30,7 +30,8 @@ def run(h):
     yield from one(h, d, document, "background_for_object", ["background", "blend"], "a desert", look.backgrounds)
     yield from one(h, d, document, "refine", ["foreground"], "an elephant", look.refined)
     look.given = pixels(background)  # "everything below" the foreground is this
-    yield from one(h, d, document, "object_on_background", ["foreground", "blend"], "a penguin", look.on_background)
+    words = "a penguin on the sea"
+    yield from one(h, d, document, "object_on_background", ["foreground", "blend"], words, look.on_background)
 
 
 class Looks:
