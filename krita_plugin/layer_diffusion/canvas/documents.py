@@ -10,6 +10,7 @@ from krita import Krita
 
 from ..geometry import Area
 from ..notices import Trouble
+from ..qt import QtCore
 from ..settings import SizeMode
 from ..translation import tr
 
@@ -75,6 +76,11 @@ def hidden(document):
         document.waitForDone()
         document.setModified(False)
         document.close()
+
+
+def hold_on(*handles) -> None:
+    """Keep handles of layers and documents until a later turn: the last one to go frees pixels, which takes time."""
+    QtCore.QTimer.singleShot(0, lambda: handles and None)
 
 
 def area_of(document, mode: SizeMode, width: int, height: int) -> Area:

@@ -12,7 +12,7 @@ from ..pixels import Picture
 from ..qt import QtCore
 from ..translation import tr
 from .choices import active_layer, find
-from .documents import SRGB, active_document, hidden, id_of, is_open, layers_in, space_of, within
+from .documents import SRGB, active_document, hidden, hold_on, id_of, is_open, layers_in, space_of, within
 from .undo import never_stop_at
 
 ACTIVE_LATE_MS = 100
@@ -46,6 +46,7 @@ def insert(
         group = stage.createGroupLayer(name)
         _fill(stage, group, pictures)
         copy = group.clone()
+    hold_on(stage, group)
     parent, above = _position(document, place, anchor)
     helper = None
     if place is Place.BELOW and above is anchor:
