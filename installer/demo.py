@@ -21,7 +21,7 @@ PROMPTS = (
     "a red apple",
     "a wine glass",
     "a butterfly",
-    "soap bubbles",
+    "a soap bubble",
     "an owl",
     "a rocket",
     "a crab",
