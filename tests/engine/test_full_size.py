@@ -125,7 +125,10 @@ def resident_peak() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-@pytest.mark.skipif(os.environ.get("LAYER_DIFFUSION_FULL_SIZE") != "1", reason="computes with full-size networks")
+@pytest.mark.skipif(
+    os.environ.get("LAYER_DIFFUSION_FULL_SIZE") != "1",
+    reason="LAYER_DIFFUSION_FULL_SIZE=1 asks for it, with 6 GB of memory",
+)
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])
 def test_one_step_at_full_size(family, capsys):
     """At the native size on a graphics card, at a quarter of its sides on a CPU."""
