@@ -1,7 +1,7 @@
 """Rebuild the built-in model from its data: ``python -m backend.builtin --work FOLDER``.
 
 Runs the stages one after another, each resumable: kill it at any time and start it again. The budgets are processor
-minutes of each of two processes; with the default ones it takes about seven and a half hours on two CPU cores.
+minutes of each of two processes; with the default ones it takes about eight and a half hours on two CPU cores.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STAGES = (
     ("unet", 155.0, ()),
     ("units", 17.0, ("--mode", "transparent_attn")),
     ("units", 25.0, ("--mode", "joint")),
-    ("polish", 17.0, ()),
+    ("polish", 77.0, ()),
     ("classifier", 5.0, ()),
     ("units", 57.0, ("--mode", "fg2bg")),
     ("units", 80.0, ("--mode", "bg2fg")),

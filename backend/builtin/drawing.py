@@ -42,10 +42,13 @@ class Model:
         batch: int = 1,
         given: Sequence[Given] = (),
         side: int = SIDE,
+        strength: float = 1.0,
     ) -> LayerSet:
         """What the engine makes of a prompt and the pictures given (straight RGBA ``[H, W, 4]``)."""
         inputs = tuple(Input(source, pixels.shape[1], pixels.shape[0]) for source, pixels in given)
-        request = Request(operation, "builtin", prompt, "", side, side, STEPS, CFG, seed, batch, inputs=inputs)
+        request = Request(
+            operation, "builtin", prompt, "", side, side, STEPS, CFG, seed, batch, strength=strength, inputs=inputs
+        )
         pixels = [np.ascontiguousarray(picture).tobytes() for _, picture in given]
         return generate(request, pixels, self.files, lambda _: None, lambda: False, self.cache)
 

@@ -3,7 +3,7 @@
     torchrun --nproc-per-node 2 -m backend.builtin.polish --work FOLDER --minutes 8
 
 The UNet's latents are never quite those of the encoder, so the decoders are shown noisier ones than in the first stage,
-and nothing but what a person sees counts.
+by an amount that differs from picture to picture, and nothing but what a person sees counts.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from backend.builtin.pools import Pools
 
 LEARNING_RATE = 7e-4
 LATENT_NOISE = 0.06
+SHARP_SHARE, SHARP_FROM = 0.5, 0.7
+"""How often the decoders see pixels as they are, and from which share of the training on always: after nothing but
+interpolated ones every outline stays soft."""
 
 
 def loss_of(codec: Codec, rgba: Tensor) -> Tensor:
     """Loss of both decoders on a batch of `pools.Pools`."""
     with torch.no_grad():
         latent = encode_batch(codec, rgba)
-    return pictures_loss(codec, latent + LATENT_NOISE * torch.randn_like(latent), rgba)
+    amount = LATENT_NOISE * torch.rand(len(latent), 1, 1, 1)
+    return pictures_loss(codec, latent + amount * torch.randn_like(latent), rgba)
 
 
 def train(work: Path, minutes: float, registry: str) -> None:
@@ -42,9 +46,10 @@ def train(work: Path, minutes: float, registry: str) -> None:
     for part in (codec.vae.post_quant_conv, codec.vae.decoder, codec.decoder):
         cast(nn.Module, part).requires_grad_(True)
 
-    def loss(source: random.Random, _: float) -> Tensor:
+    def loss(source: random.Random, done: float) -> Tensor:
+        sharp = SHARP_SHARE if done < SHARP_FROM else 1.0
         with torch.autocast("cpu", torch.bfloat16):
-            return loss_of(codec, material.batch(source))
+            return loss_of(codec, material.batch(source, sharp=sharp))
 
     check = portraits(archive, things()[::10]).float() / 255
     run(work / "polish.pt", codec, loss, minutes, LEARNING_RATE, lambda shadow: report(cast(Codec, shadow), check))

@@ -53,6 +53,12 @@ def augment(images: Tensor) -> Tensor:
     return torch.cat([colour, alpha], 1)
 
 
+def mirrored(images: Tensor) -> Tensor:
+    """uint8 ``[B, 4, H, W]`` → float in [0, 1], every second picture mirrored by chance, its pixels untouched."""
+    pixels = images.float() / 255
+    return torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, pixels.flip(3), pixels)
+
+
 class Pools:
     """Pictures in memory, uint8; every process draws its own scenes and translucent things.
 
@@ -77,17 +83,18 @@ class Pools:
         self.scenes = torch.from_numpy(np.stack([picture for picture, _ in painted])).permute(0, 3, 1, 2).contiguous()
         self.grounds = torch.tensor([float("nan") if ground is None else ground for _, ground in painted])
 
-    def batch(self, source: random.Random, side: int = SIDE) -> Tensor:
+    def batch(self, source: random.Random, side: int = SIDE, sharp: float = 0.0) -> Tensor:
         """`TRANSPARENT` padded straight RGBA pictures, then `OPAQUE` ones with alpha 1, ``[B, 4, H, W]`` in [0, 1].
 
-        With a side smaller than `SIDE` every batch is cut out of somewhere.
+        With a side smaller than `SIDE` every batch is cut out of somewhere. So large a share of the batches as `sharp`
+        is mirrored at most: `augment` interpolates, so no outline that comes out of it is as hard as an icon's.
         """
         rows = []
         for _ in range(TRANSPARENT + OPAQUE - 1):
             kind = source.random()
             pool = self.own if kind < OWN_SHARE else self.others if kind < OWN_SHARE + OTHER_SHARE else self.drawn
             rows.append(pool[source.randrange(len(pool))])
-        objects = augment(torch.stack(rows))
+        objects = mirrored(torch.stack(rows)) if source.random() < sharp else augment(torch.stack(rows))
         chosen = torch.tensor([source.randrange(len(self.scenes)) for _ in range(OPAQUE)])
         pictures, grounds = self.scenes[chosen].float() / 255, self.grounds[chosen]
         if source.random() < 0.5:
