@@ -40,6 +40,8 @@ class Card:
         packed: the pixels of its pictures and of its request's inputs.
         made: seconds since the epoch.
         favourite: whether it stays when the history has no more room.
+        source: id of the layer that it was to replace, "" when of none.
+        typed: the prompt without the words of a style, "" where that is the request's.
     """
 
     job: str
@@ -51,6 +53,8 @@ class Card:
     packed: bytes
     made: float
     favourite: bool = False
+    source: str = ""
+    typed: str = ""
 
     @property
     def id(self) -> str:
@@ -63,9 +67,14 @@ class Card:
         return self.layer_set.request
 
     @property
+    def prompt(self) -> str:
+        """The prompt as the person typed it."""
+        return self.typed or self.request.prompt
+
+    @property
     def name(self) -> str:
         """What its group is called."""
-        return prompt_line(self.request.prompt)
+        return prompt_line(self.prompt)
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -107,6 +116,7 @@ class Card:
             "done": build(Done(self.job, self.layer_set, len(self.outlines))), "image": self.image,
             "area": astuple(self.area), "pictures": [outline(picture) for picture in self.outlines],
             "thumbnail": [width, height, len(small)], "made": self.made, "favourite": self.favourite,
+            "source": self.source, "typed": self.typed,
         }  # fmt: skip
         return json.dumps(head).encode() + b"\n" + small + self.packed
 
@@ -131,6 +141,7 @@ def read(data: bytes) -> Card:
     return Card(
         done.job, int(head["image"]), done.layer_set, Area(*map(int, head["area"])), outlines, (width, height, small),
         rest[length:], float(head["made"]), bool(head["favourite"]),
+        str(head.get("source", "")), str(head.get("typed", "")),  # earlier versions did not know them
     )  # fmt: skip
 
 
@@ -151,7 +162,9 @@ def cards_of(
         outlines = tuple(replace(picture, pixels=b"") for picture in pictures)
         packed = _packed([picture.pixels for picture in pictures] + list(inputs))
         header = LayerSetHeader(request, headers, layer_set.made_with)
-        cards.append(Card(job.id, image, header, job.area, outlines, draw(pictures), packed, made))
+        thumbnail = draw(pictures)
+        card = Card(job.id, image, header, job.area, outlines, thumbnail, packed, made)
+        cards.append(replace(card, source=job.source, typed=job.typed))
     return tuple(cards)
 
 

@@ -26,6 +26,13 @@ class Area:
         """Whether nothing of this area lies outside of a document of `width` x `height` pixels."""
         return self.x >= 0 and self.y >= 0 and self.x + self.width <= width and self.y + self.height <= height
 
+    def is_in(self, other: Area) -> bool:
+        """Whether nothing of this area lies outside of another; nothing of an empty one does."""
+        if not self.width or not self.height:
+            return True
+        across = other.x <= self.x and self.x + self.width <= other.x + other.width
+        return across and other.y <= self.y and self.y + self.height <= other.y + other.height
+
     def inside(self, width: int, height: int) -> Area:
         """Return this area, or one in the middle where this one sticks out of a document of `width` x `height`."""
         return self if self.is_within(width, height) else self.centred_in(width, height)

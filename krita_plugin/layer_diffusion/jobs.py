@@ -66,6 +66,8 @@ class Job:
     """Where in the stack its layers go, as `canvas.Place` counts."""
     source: str = ""
     """Id of the layer that they replace."""
+    typed: str = ""
+    """The prompt as the person typed it, without the words of a style; "" where that is the request's."""
     softness: bytes | None = None
     """How far each pixel of the area was selected, where that clips its layers."""
     pictures: tuple[Picture, ...] = ()
@@ -96,7 +98,7 @@ class Job:
     @property
     def name(self) -> str:
         """What its group is called."""
-        return prompt_line(self.request.prompt)
+        return prompt_line(self.typed or self.request.prompt)
 
     def advance(self, progress: Progress, now: float) -> None:
         """Take a report at a time in seconds, unless it would move the progress backwards, as those of a second try do.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .protocol.errors import LayerDiffusionError
-from .translation import told
+from .translation import told, tr
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,17 @@ class Notice:
     def of(cls, error: LayerDiffusionError) -> Notice:
         """Return the notice for an error that the backend reported."""
         return cls(error.message, error.hint)
+
+    @classmethod
+    def of_any(cls, error: Exception) -> Notice:
+        """Return the notice for whatever went wrong on this side of the connection."""
+        if isinstance(error, Trouble):
+            return error.notice
+        reason = f"{type(error).__name__}: {error}"
+        return cls(
+            tr("Something unexpected happened ({reason}).", reason=reason),
+            tr("Try again. If it happens again, report it with what Diagnostics copies."),
+        )
 
     def __str__(self) -> str:
         """Both in the person's language, as far as they are known in it."""

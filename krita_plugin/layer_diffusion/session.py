@@ -83,12 +83,13 @@ class Session:
 
     def generate(
         self, request: Request, document: object, area: Area, inputs: tuple[bytes, ...] = (), place: str = "top",
-        source: str = "", order: Order = Order.LAST, softness: bytes | None = None,
+        source: str = "", order: Order = Order.LAST, softness: bytes | None = None, typed: str = "",
     ) -> Job:  # fmt: skip
         """Ask for a job, whose attributes these are; it is sent when it is its turn and there is a connection."""
         job = Job(
-            secrets.token_hex(16), request, document, area, inputs=inputs, place=place, source=source, softness=softness
-        )
+            secrets.token_hex(16), request, document, area, inputs=inputs, place=place, source=source, typed=typed,
+            softness=softness,
+        )  # fmt: skip
         if order is Order.INSTEAD:
             self.cancel_all()
         self.jobs[job.id] = job

@@ -12,10 +12,10 @@ from .protocol.request import Decoding, Injection, Sampler
 
 
 class SizeMode(str, Enum):
-    """Which area of the document the result is made for."""
+    """Which area of the document the result is made for; the selection's, or all where nothing is selected."""
 
-    DOCUMENT = "document"
     SELECTION = "selection"
+    DOCUMENT = "document"
     OWN = "own"
 
 
@@ -47,7 +47,7 @@ class Settings:
     blend_prompt: str = ""
     style: str = ""
     model: str = ""
-    size_mode: SizeMode = SizeMode.DOCUMENT
+    size_mode: SizeMode = SizeMode.SELECTION
     width: int = 512
     height: int = 512
     steps: int = 20

@@ -34,7 +34,7 @@ def made(plugin):
                     plugin("pixels").Picture(role.value, where, pixels[: -SIDE * 4], 1.0, visible, image)
                 )
         layer_set = job.LayerSet(asked, tuple(layers), {"model_sha256": "0123456789abcdef", "torch": "2"})
-        owner = plugin("jobs").Job(f"{number:032x}", asked, "document", area)
+        owner = plugin("jobs").Job(f"{number:032x}", asked, "document", area, source="{1}", typed="a cat")
         inputs = [bytes(range(256)) * 64 for _ in asked.inputs]
         ready = cards.cards_of(owner, inputs, layer_set, pictures, made, lambda _: (1, 2, b"12345678"))
         return ready, pictures, inputs
@@ -64,6 +64,16 @@ def test_card_comes_back_as_it_was_with_every_pixel(plugin, made, monkeypatch, p
     back = plugin("cards").read(replace(card, favourite=True).to_bytes())
     assert back == replace(card, favourite=True)
     assert back.unpack() == (tuple(pictures), tuple(inputs))
+
+
+def test_card_is_named_by_what_was_typed_and_knows_what_it_was_to_replace(plugin, made):
+    (card,), *_ = made(prompt="masterpiece, a cat, best quality")
+    assert (card.name, card.prompt, card.source) == ("a cat", "a cat", "{1}")
+    line, rest = card.to_bytes().split(b"\n", 1)
+    head = json.loads(line)
+    del head["typed"], head["source"]
+    before = plugin("cards").read(json.dumps(head).encode() + b"\n" + rest)
+    assert (before.prompt, before.source) == ("masterpiece, a cat, best quality", "")
 
 
 def test_each_image_of_a_batch_is_a_card_that_can_be_made_again(made):

@@ -67,3 +67,25 @@ def test_what_is_done_and_what_models_are(plugin, words):
     assert words.work_text(search) == "Looking for models: Beginning…"
     assert words.own_text(library.OwnModel("one", "sdxl", "/home/me/models", "")) == "SDXL"
     assert words.own_text(library.OwnModel("one", "", "/home/me/models", "Convert it.")) == "cannot be used"
+
+
+@pytest.mark.parametrize(
+    ("state", "families", "bundle"),
+    [
+        ("missing", (), "sdxl-object"),
+        ("partial", ("sd15", ""), "sdxl-object"),
+        ("elsewhere", (), "sdxl-layers"),
+        ("installed", (), "sdxl-layers"),
+        ("missing", ("sdxl",), "sdxl-layers"),
+    ],
+)
+def test_who_has_no_checkpoint_is_offered_one_with_the_first_layers(plugin, words, state, families, bundle):
+    library, messages = plugin("protocol.library"), plugin("protocol.messages")
+    both = ("juggernaut.safetensors", "attention.safetensors")
+    states = dict(zip(both, (state, "installed"), strict=True))
+    files = tuple(
+        library.FileInfo(name, "", "", "sdxl", 1, 0, library.FileState(each)) for name, each in states.items()
+    )
+    bundles = (library.BundleInfo("sdxl-object", "", both), library.BundleInfo("sdxl-layers", "", both[1:]))
+    own = tuple(library.OwnModel("mine", family, "", "") for family in families)
+    assert words.first_bundle(messages.Files(bundles, files, own, None)) == bundle

@@ -18,7 +18,7 @@ raise `Trouble` with a sentence for people when there is nothing to read: no suc
 
 Results:
 
-    insert(document, name, pictures, place, source)   one group, one undo step, where `Place` says
+    insert(document, name, pictures, area, place, source)   one group, one undo step, where `Place` says
     Overlay().show(document, image, area)             a picture on the canvas that is no part of the document; `hide()`
     Annotations(document)                             records in the document's file: `names`, `get`, `put`, `remove`
     read_fields(document), write_fields(document, text)   what the docker's fields said in a document
@@ -26,7 +26,7 @@ Results:
 """
 
 from .annotations import Annotations, read_fields, write_fields
-from .choices import ACTIVE, BELOW, SELECTED, VISIBLE, bounds_of, choices, layer_of
+from .choices import ACTIVE, BELOW, SELECTED, VISIBLE, bounds_of, choices, is_there, layer_of
 from .documents import (
     active_document,
     area_of,
@@ -62,6 +62,7 @@ __all__ = [
     "insert",
     "is_idle",
     "is_open",
+    "is_there",
     "layer_of",
     "on_closing",
     "read_fields",

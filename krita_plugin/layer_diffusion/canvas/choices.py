@@ -82,6 +82,11 @@ def find(document, layer: str):
     raise Trouble(tr("The chosen layer is not in this document."), tr("Choose another layer."))
 
 
+def is_there(document, layer: str) -> bool:
+    """Whether the document has a layer of this id."""
+    return any(id_of(node) == layer for node in _walk(document.rootNode()))
+
+
 def empty() -> Trouble:
     """What to say when there is nothing to see in a picture."""
     return Trouble(tr("The chosen layer is empty here."), tr("Choose another layer, or another area."))

@@ -87,17 +87,15 @@ def area_of(document, mode: SizeMode, width: int, height: int) -> Area:
     """Return the area to generate for.
 
     `width` and `height` are those of `SizeMode.OWN`, which begins where the selection does or lies in the middle.
-    Raises `Trouble` when there is no selection to take.
+    Raises `Trouble` when the selection lies outside of the canvas.
     """
     selection = document.selection()
     if mode is SizeMode.OWN:
         if selection is not None:
             return Area(selection.x(), selection.y(), width, height)
         return Area(0, 0, width, height).centred_in(document.width(), document.height())
-    if mode is SizeMode.DOCUMENT:
+    if mode is SizeMode.DOCUMENT or selection is None or not selection.width() or not selection.height():
         return Area(0, 0, document.width(), document.height())
-    if selection is None or not selection.width() or not selection.height():
-        raise Trouble(tr("Nothing is selected."), tr("Select an area, or set the size to Document."))
     # A selection may reach beyond the canvas, where nobody would see the result.
     left, top = max(0, selection.x()), max(0, selection.y())
     right = min(document.width(), selection.x() + selection.width())

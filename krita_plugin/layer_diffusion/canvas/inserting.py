@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from enum import Enum
 
 from krita import Krita
 
+from ..geometry import Area
 from ..notices import Trouble
 from ..pixels import Picture
 from ..qt import QtCore
@@ -29,24 +31,32 @@ class Place(str, Enum):
 
 
 def insert(
-    document, name: str, pictures: Sequence[Picture], place: Place = Place.TOP, source: str = ""
+    document, name: str, pictures: Sequence[Picture], area: Area, place: Place = Place.TOP, source: str = ""
 ) -> tuple[str, ...]:
     """Put pictures, bottom first, into the document as one group: one undo step. Return the ids of their layers.
 
     In a batch the images are alternatives: the first one is shown, and each that has several layers gets a group of its
     own. Selection and active layer stay as they are. `place` counts from the layer that is active now, and is the top
-    when there is none; `Place.REPLACE` takes the place of the layer with the id `source`, which is removed. Call it
-    only when `is_idle`. Raises `Trouble` when Krita refuses or `source` is gone.
+    when there is none; `Place.REPLACE` takes the place of the layer with the id `source`, which is removed. What of it
+    lies outside of `area`, for which the pictures were made, stays as a layer below them; a group that reaches out of
+    it is not replaced. Call it only when `is_idle`. Raises `Trouble` when Krita refuses or `source` is gone.
     """
     active = document.activeNode()
     anchor = find(document, source) if place is Place.REPLACE else active_layer(document)
+    rest = None
+    if place is Place.REPLACE and anchor is not None and not _bounds(anchor).is_in(area):
+        if anchor.type() == "paintlayer":
+            rest = _without(anchor, area)
+        else:
+            place = Place.ABOVE
     # Each node added is an undo step of its own, in a group outside of a document too: hence a second document. A clone
     # shares the pixels; a new document takes Krita many times as long.
     with hidden(document.clone()) as stage:
         group = stage.createGroupLayer(name)
+        if rest is not None:
+            group.addChildNode(rest, None)
         _fill(stage, group, pictures)
         copy = group.clone()
-    hold_on(stage, group)
     parent, above = _position(document, place, anchor)
     helper = None
     if place is Place.BELOW and above is anchor:
@@ -64,7 +74,22 @@ def insert(
         _lower(document, copy, active, helper)
     elif active is not None:
         _keep_active(document, active, copy)
+    # Only now: Krita handled events on the way, and what they let go of would have gone with the return from here.
+    hold_on(stage)
+    hold_on(group)
     return tuple(id_of(node) for node in within(copy) if node.type() == "paintlayer")
+
+
+def _bounds(node) -> Area:
+    bounds = node.bounds()
+    return Area(bounds.x(), bounds.y(), bounds.width(), bounds.height())
+
+
+def _without(node, area: Area):
+    """A copy of a paint layer that is empty in an area."""
+    rest, place = node.clone(), dataclasses.astuple(area)
+    rest.setPixelData(bytes(len(node.pixelData(*place))), *place)
+    return rest
 
 
 def _position(document, place: Place, anchor) -> tuple:

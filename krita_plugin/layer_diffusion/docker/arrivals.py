@@ -10,7 +10,7 @@ from .. import canvas
 from ..cards import Card
 from ..jobs import Job, Stage
 from ..kept import Shelf
-from ..notices import Notice, Trouble
+from ..notices import Notice
 from ..operations import is_reblend
 from ..pixels import Picture
 from ..qt import QtCore
@@ -108,9 +108,11 @@ class Arrivals(QtCore.QObject):
             self._session.inserted(job)  # into the history, which is enough
         elif canvas.is_idle(job.document):
             try:
-                canvas.insert(job.document, job.name, job.pictures, canvas.Place(job.place), job.source)
-            except Trouble as error:
-                self._keep(job, error.notice)
+                canvas.insert(
+                    job.document, job.name, job.pictures, job.area, canvas.Place(job.place), job.source
+                )
+            except Exception as error:  # whatever it is, the result is not lost
+                self._keep(job, Notice.of_any(error))
             else:
                 self._farewell.take(job.pictures)
                 self._session.inserted(job)

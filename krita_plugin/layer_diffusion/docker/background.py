@@ -6,7 +6,6 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 
-from ..notices import Trouble
 from ..qt import QtCore
 
 
@@ -27,7 +26,7 @@ class Background(QtCore.QObject):
         threading.Thread(target=self._run, name="layer-diffusion-work", daemon=True).start()
 
     def do(self, work: Callable[[], object], then: Callable, failed: Callable) -> None:
-        """Call `then` with what `work` returned, or `failed` with an `OSError`, `ValueError` or `Trouble` it raised."""
+        """Call `then` with what `work` returned, or `failed` with the exception that it raised."""
         self.unfinished += 1
         self._waiting.put((work, then, failed))
 
@@ -45,7 +44,7 @@ class Background(QtCore.QObject):
             work, then, failed = task
             try:
                 then, outcome = then, work()
-            except (OSError, ValueError, Trouble) as error:
+            except Exception as error:  # whatever it is, the next task must have its turn
                 then, outcome = failed, error
             self._ended.emit(then, outcome)
             task = work = then = failed = outcome = None  # the pixels would stay until the next task

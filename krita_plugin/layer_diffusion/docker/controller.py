@@ -30,7 +30,7 @@ from .background import Background
 from .first_start import FirstStart, Way
 from .inputs import Inputs, rendered
 from .models import ModelsView
-from .models_control import LAYERS, Models
+from .models_control import Models
 from .panel import Panel
 from .per_document import FieldsOfDocuments
 from .queue import QueueView
@@ -78,7 +78,7 @@ class Controller(QtCore.QObject):
         self._queue = self._make_queue()
         view = ResultsView(self._why_not)
         panel.embed(self._queue, view)
-        self.results = Results(view, Surroundings(self.session.report, self._ask, self._place, self._choose))
+        self.results = Results(view, Surroundings(self.session.report, self._ask, self._place_of_card, self._choose))
         self.arrivals = Arrivals(self.session, self.results)
         self._link.arrived.connect(self.arrivals.take)
         self._background = Background()
@@ -126,7 +126,7 @@ class Controller(QtCore.QObject):
         """Ask how to begin, once."""
         if canvas.read_setting("first_start", "") == "":
             first = FirstStart({
-                Way.BUILTIN: self._try_builtin, Way.LAYERS: lambda: self._library.open(LAYERS),
+                Way.BUILTIN: self._try_builtin, Way.LAYERS: lambda: self._library.open(is_first=True),
                 Way.REMOTE: lambda: self._backend.open(elsewhere=True),
             })  # fmt: skip
             first.done.connect(lambda: canvas.write_setting("first_start", "done"))
@@ -180,12 +180,12 @@ class Controller(QtCore.QObject):
         else:
             ask = functools.partial(
                 self.session.generate, request, document, area, place=place, source=source, order=self._queue.order,
-                softness=softness,
+                softness=softness, typed=settings.prompt.strip(),
             )  # fmt: skip
             if captures or self._background.unfinished:
                 self._background.do(
                     lambda: rendered(captures, size), lambda pixels: ask(inputs=pixels),
-                    lambda error: self.session.report(error.notice),
+                    lambda error: self.session.report(Notice.of_any(error)),
                 )  # fmt: skip
             else:
                 ask()
@@ -193,11 +193,11 @@ class Controller(QtCore.QObject):
             canvas.write_fields(document, settings.to_text())
             self._save()
 
-    def _ask(self, request: Request, document, area: Area, pixels: Sequence[bytes]) -> None:
+    def _ask(self, request: Request, document, area: Area, pixels: Sequence[bytes], typed: str) -> None:
         """Ask for a request that does not come from the fields."""
         self._link.start()
         place = self._fields.place if self._fields.place != canvas.Place.REPLACE.value else canvas.Place.ABOVE.value
-        self.session.generate(request, document, area, tuple(pixels), place, order=self._queue.order)
+        self.session.generate(request, document, area, tuple(pixels), place, order=self._queue.order, typed=typed)
 
     def _why_not(self, operation: Operation, model_id: str) -> str:
         task = next(task for task in TASKS if task.operation is operation)
@@ -217,6 +217,14 @@ class Controller(QtCore.QObject):
         if not self._panel.task.refines:
             return canvas.Place.ABOVE.value, ""
         return self._fields.place, self._inputs.replaceable(document)
+
+    def _place_of_card(self, document, source: str) -> tuple[str, str]:
+        """Where a result of the history goes: it replaces no layer but the one it was made from."""
+        if self._fields.place != canvas.Place.REPLACE.value:
+            return self._fields.place, ""
+        if source and canvas.is_there(document, source):
+            return self._fields.place, source
+        return canvas.Place.ABOVE.value, ""
 
     def cancel(self) -> None:
         """Stop the oldest job; the next one goes on."""

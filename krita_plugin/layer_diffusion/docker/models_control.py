@@ -25,10 +25,7 @@ from ..protocol.messages import (
 from ..qt import QtCore
 from ..translation import tr
 from .models import ModelsView
-from .models_words import OUTCOMES, work_text
-
-LAYERS = "sdxl-layers"
-"""The bundle that the first start offers."""
+from .models_words import OUTCOMES, first_bundle, work_text
 
 
 class Models(QtCore.QObject):
@@ -44,7 +41,7 @@ class Models(QtCore.QObject):
     ) -> None:  # fmt: skip
         super().__init__(view)
         self._view, self._send, self._report, self._start, self._is_remote = view, send, report, start, is_remote
-        self._wanted = ""
+        self._is_first = False
         self._work: Work | None = None
         view.installed.connect(lambda name: send(Install((name,))))
         view.verified.connect(lambda name: send(VerifyFiles((name,) if name else ())))
@@ -53,9 +50,9 @@ class Models(QtCore.QObject):
         view.paused.connect(lambda paused: send(PauseInstall() if paused else ResumeInstall()))
         view.cancelled.connect(lambda: send(CancelInstall()))
 
-    def open(self, bundle: str = "") -> None:
-        """Show the window, with a bundle chosen as soon as the list is there."""
-        self._wanted = bundle
+    def open(self, is_first: bool = False) -> None:
+        """Show the window; at the first start with the bundle chosen that a first layer of SDXL needs."""
+        self._is_first = is_first
         self._start()
         self._send(ListFiles())
         self._view.show()
@@ -68,8 +65,9 @@ class Models(QtCore.QObject):
         elif isinstance(message, Files):
             self._view.show_files(message.bundles, message.files, message.models)
             self._view.scan_folder.setVisible(not self._is_remote())
-            self._view.choose(self._wanted)
-            self._wanted = ""
+            if self._is_first:
+                self._view.choose(first_bundle(message))
+            self._is_first = False
             self._show(message.download)
             if message.download is None and any(file.state is FileState.PARTIAL for file in message.files):
                 self.said.emit(tr("A model has not come whole; “…” goes on with it."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..protocol.library import Download, FileInfo, FileState, OwnModel, Work
+from ..protocol.messages import Files
 from ..translation import mark, tr
 
 STATES = {
@@ -24,6 +25,8 @@ OUTCOMES = {
 }
 FAMILIES = {"sd15": "SD1.5", "sdxl": "SDXL", "": mark("cannot be used")}
 HERE = (FileState.INSTALLED, FileState.ELSEWHERE)
+LAYERS, WITH_CHECKPOINT = "sdxl-layers", "sdxl-object"
+"""Bundles of SDXL, for those who have a checkpoint and for those who have none."""
 
 
 def amount(size: float) -> str:
@@ -56,6 +59,15 @@ def size_text(files: Sequence[FileInfo]) -> str:
     if not known:
         return ""
     return amount(sum(known)) if len(known) == len(files) else f"> {amount(sum(known))}"
+
+
+def first_bundle(files: Files) -> str:
+    """Return the bundle of SDXL that makes a first layer: the layers alone where a checkpoint is here."""
+    parts = {bundle.name: set(bundle.files) for bundle in files.bundles}
+    checkpoints = parts.get(WITH_CHECKPOINT, set()) - parts.get(LAYERS, set())
+    is_here = any(file.name in checkpoints and file.state in HERE for file in files.files)
+    has_own = any(model.family == "sdxl" for model in files.models)
+    return LAYERS if is_here or has_own else WITH_CHECKPOINT
 
 
 def own_text(model: OwnModel) -> str:

@@ -21,8 +21,8 @@ from .style_row import StyleRow
 
 SPACE = 6
 SIZE_NAMES = {
+    SizeMode.SELECTION: mark("Selection, else all"),
     SizeMode.DOCUMENT: mark("Document"),
-    SizeMode.SELECTION: mark("Selection"),
     SizeMode.OWN: mark("Own size"),
 }
 PLACES = {

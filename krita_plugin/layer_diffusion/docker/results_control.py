@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import canvas
@@ -17,7 +17,7 @@ from ..exporting import save_openraster, save_png
 from ..geometry import Area
 from ..history import History
 from ..jobs import Job, Stage
-from ..notices import Notice, Trouble
+from ..notices import Notice
 from ..parameters import infotext
 from ..pixels import Picture, clipped, pictures
 from ..protocol.job import LayerSet, Thumbnail
@@ -47,14 +47,14 @@ class Surroundings:
 
     Attributes:
         report: shows a notice.
-        generate: asks for a request, for an area of a document, with the pixels of its inputs.
-        place: returns where results go in a document, and which layer they replace.
+        generate: asks for a request, for an area of a document, with the pixels of its inputs and the prompt as typed.
+        place: returns where a result goes in a document, and which layer it replaces, told which one it was to.
         choose: puts a layer, by its id, into the picker of a source.
     """
 
     report: Callable[[Notice], None]
-    generate: Callable[[Request, object, Area, Sequence[bytes]], None]
-    place: Callable[[object], tuple[str, str]]
+    generate: Callable[[Request, object, Area, Sequence[bytes], str], None]
+    place: Callable[[object, str], tuple[str, str]]
     choose: Callable[[Source, str], None]
 
 
@@ -191,11 +191,11 @@ class Results(QtCore.QObject):
             QtCore.QTimer.singleShot(RETRY_MS, lambda: self._insert(document, card, ready, then))
             return
         try:
-            place, source = self._around.place(document)
-            then(canvas.insert(document, card.name, ready, canvas.Place(place), source))
+            place, source = self._around.place(document, card.source)
+            then(canvas.insert(document, card.name, ready, card.area, canvas.Place(place), source))
             self._farewell.take(ready)
-        except Trouble as error:
-            self._around.report(error.notice)
+        except Exception as error:  # Krita would show it in a dialog of its own
+            self._around.report(Notice.of_any(error))
 
     def _do(self, act: Act, card: Card, detail) -> None:
         if act is Act.APPLY:
@@ -215,17 +215,18 @@ class Results(QtCore.QObject):
             self._save(card)
         else:
             texts = {
-                Act.COPY_PROMPT: card.request.prompt, Act.COPY_SEED: str(card.request.seed),
+                Act.COPY_PROMPT: card.prompt, Act.COPY_SEED: str(card.request.seed),
                 Act.COPY_ALL: infotext(card.layer_set),
             }  # fmt: skip
             QtWidgets.QApplication.clipboard().setText(texts[act])
 
     def _again(self, card: Card, inputs: Sequence[bytes]) -> None:
-        self._around.generate(again(card, secrets.randbelow(MAX_SEED + 1)), self._document, card.area, inputs)
+        request = again(card, secrets.randbelow(MAX_SEED + 1))
+        self._around.generate(request, self._document, card.area, inputs, card.typed)
 
     def _remake(self, card: Card, role: Role, ready: tuple[Picture, ...]) -> None:
         request, pixels = remade(card, role, secrets.randbelow(MAX_SEED + 1), ready)
-        self._around.generate(request, self._document, card.area, (pixels,))
+        self._around.generate(request, self._document, card.area, (pixels,), card.typed)
 
     def _delete(self, card: Card) -> None:
         if self._wanted == card.id:
@@ -239,7 +240,9 @@ class Results(QtCore.QObject):
         self._forget_preview()
         self._unpack(
             card,
-            lambda ready: self._insert(document, card, ready, lambda ids: self._around.choose(source, ids[index])),
+            lambda ready: self._insert(
+                document, replace(card, source=""), ready, lambda ids: self._around.choose(source, ids[index])
+            ),
         )
 
     def _save(self, card: Card) -> None:

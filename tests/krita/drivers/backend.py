@@ -47,7 +47,10 @@ def elsewhere(h, d, root):
     """Another machine, which is a real server with TLS; first with what is wrong about it."""
     other = json.loads((root / "elsewhere").read_text())
     yield h.until(d.find("backend_view").isVisible, 5, "the window")
-    d.find("backend_elsewhere").setChecked(True)
+    d.find("backend_view").close()
+    yield h.click(d.find("first_remote"))
+    yield h.until(d.find("backend_view").isVisible, 5, "the window that the first start opens")
+    h.check("ready to be told of another machine", d.find("backend_elsewhere").isChecked())
     for address, token, certificate, words in (
         ("nonsense", "", "", "is no address"),
         ("127.0.0.1:1", other["token"], other["certificate"], "127.0.0.1:1 does not answer."),

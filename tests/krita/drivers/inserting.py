@@ -83,10 +83,13 @@ def one_undo_step(h, d, document):
 
 def selection_and_own_size(h, d, document):
     d.size("selection")
-    d.start("nothing selected")
+    whole = f"{document.width()} × {document.height()} px"
+    yield h.until(lambda: d.find("size_note").text() == whole, 5, "all of it where nothing is selected")
+    select(document, 900, 900, 10, 10)
+    d.start("selected elsewhere")
     yield h.until(d.error, 5, "an error")
-    h.check("says what to do", d.error().startswith("Nothing is selected. Select an area"), d.error())
-    h.check("the prompt is still there", d.find("prompt").toPlainText() == "nothing selected")
+    h.check("says what to do", d.error().startswith("The selection lies outside the canvas. Select"), d.error())
+    h.check("the prompt is still there", d.find("prompt").toPlainText() == "selected elsewhere")
     select(document, 100, 40, 150, 100)
     yield h.until(lambda: d.find("size_note").text() == "150 × 100 px", 5, "the selection's size in the docker")
     group = yield from d.made(document, "selected")

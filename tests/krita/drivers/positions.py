@@ -38,6 +38,9 @@ def run(h):
         h, d, document, "group", folder, lambda: [n.name() for n in folder.childNodes()], ["inner", "inner top", "made"]
     )
     yield from replaced(h, d, document, low)
+    yield from replaced_in_part(h, d, document, low)
+    yield from nothing_else_replaced(h, d, document, low)
+    yield from unforeseen(h, d, document)
     yield from clipped_by_a_soft_selection(h, d)
 
 
@@ -79,14 +82,85 @@ def replaced(h, d, document, low):
     yield 0.8
     h.check("replaced: no error", d.error() == "", d.error())
     h.check("replaced: in its place", names(document) == ["Background", "made", "folder"], names(document))
+    after = state(document)
     yield from step(h, document, "undo")
     yield 0.5
-    for _ in range(3):
-        if state(document) != before:
-            yield from step(h, document, "undo")
-            yield 0.3
-    h.check("replaced: undo brings the layer back", state(document) == before, names(document))
+    h.check("replaced: one undo brings the layer back", state(document) == before, names(document))
+    yield from step(h, document, "redo")
+    yield 0.5
+    h.check("replaced: one redo takes it away again", state(document) == after, names(document))
+    yield from step(h, document, "undo")
+    yield 0.5
     d.dock.panel.operation.choose("object")
+    yield d.ready()
+
+
+def replaced_in_part(h, d, document, low):
+    """What of the layer lies outside of the area is kept."""
+    d.dock.panel.operation.choose("refine")
+    document.setActiveNode(low)
+    choose(d, "replace")
+    d.size("selection")
+    select(document, 0, 0, 12, 64, 255)
+    yield 0.6
+    before = state(document)
+    yield from made(h, d, lambda: names(document), "in a part")
+    group = nodes(document)[1]
+    d.size("document")
+    rest = group.childNodes()[0]
+    h.check("the rest keeps its name", rest.name() == "low", [node.name() for node in group.childNodes()])
+    h.check("the rest is there", pixel(rest, 16, 10) == BLUE, pixel(rest, 16, 10))
+    h.check("but not what was made anew", pixel(rest, 6, 10)[3] == 0, pixel(rest, 6, 10))
+    h.check("in the place of the layer", names(document) == ["Background", "made", "folder"], names(document))
+    yield from step(h, document, "undo")
+    yield 0.5
+    h.check("the part: undone", state(document) == before, names(document))
+    h.krita.action("deselect").trigger()
+    document.waitForDone()
+
+
+def nothing_else_replaced(h, d, document, low):
+    """A result of the history replaces no layer that it was not made from."""
+    folder = nodes(document)[2]
+    document.setActiveNode(folder.childNodes()[0])
+    yield 0.5
+    before = names(document), [node.name() for node in folder.childNodes()]
+    yield h.click(d.find("results").viewport(), at=(50, 50))
+    yield h.click(d.find("card_apply"))
+    yield h.until(lambda: "made" in names(document), 30, "the layers of the card")
+    yield 0.6
+    order = names(document), [node.name() for node in folder.childNodes()]
+    h.check("the layer that it was made from is replaced", order[0] == ["Background", "made", "folder"], order)
+    h.check("not the active one", order[1] == before[1], order)
+    low_again = nodes(document)[1]
+    yield h.click(d.find("results").viewport(), at=(50, 50))
+    yield h.click(d.find("card_apply"))
+    yield h.until(lambda: names(document).count("made") + len(folder.childNodes()) > 3, 30, "the layers again")
+    yield 0.6
+    h.check("where that is gone, none is", nodes(document)[1] == low_again, names(document))
+    left = [node.name() for node in folder.childNodes()]
+    h.check("but the result is above the active one", left == ["inner", "made", "inner top"], left)
+    choose(d, "top")
+    d.dock.panel.operation.choose("object")
+    yield d.ready()
+
+
+def unforeseen(h, d, document):
+    """Whatever fails while a result is put in, it is said in the docker, and the result is kept."""
+    from layer_diffusion import canvas
+
+    count, insert = len(nodes(document)), canvas.insert
+
+    def fails(*_):
+        canvas.insert = insert
+        raise RuntimeError("a fault of ours")
+
+    canvas.insert = fails
+    d.start("made")
+    yield h.until(lambda: "RuntimeError: a fault of ours" in d.find("kept_text").text(), 30, "what went wrong")
+    h.check("nothing was put in", len(nodes(document)) == count, names(document))
+    yield h.click(d.find("insert"))
+    yield h.until(lambda: len(nodes(document)) == count + 1, 30, "the kept result")
     yield d.ready()
 
 

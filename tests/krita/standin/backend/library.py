@@ -15,7 +15,7 @@ from protocol.library import BundleInfo, Download, FileInfo, FileState, OwnModel
 SIZES = {"layer_one.safetensors": 1_200_000_000, "layer_two.safetensors": 800_000_000, "base.safetensors": 6_900_000}
 ELSEWHERE = "base.safetensors"
 BUNDLES = (
-    BundleInfo("sdxl", "SDXL, everything: a checkpoint and all operations", tuple(SIZES)),
+    BundleInfo("sdxl-object", "SDXL, small: a checkpoint and transparent objects", tuple(SIZES)),
     BundleInfo("sdxl-layers", "SDXL layers: all operations, for checkpoints that you have", tuple(SIZES)[:2]),
 )
 OWN = OwnModel("old", "", "/home/me/models/checkpoints", "This checkpoint is pickled. Convert it to safetensors.")
