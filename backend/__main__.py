@@ -26,6 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if options.trace:
+            traceback.print_exc()
+        print(
+            f"This Python ({sys.executable}) has no {error.name}. Run the command with the Python that "
+            "`python3 -m installer setup` prints; what is missing there, it installs.",
+            file=sys.stderr,
+        )
     except Exception as error:
         if options.trace:
             traceback.print_exc()

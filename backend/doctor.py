@@ -123,7 +123,8 @@ def device() -> Iterator[Finding]:
         text = f"processor, {torch.get_num_threads()} threads"
         yield Finding(Level.NOTE, "device", text, "Fine for the built-in model; larger ones want a graphics card.")
     else:
-        name = torch.cuda.get_device_name() if place.type == "cuda" else platform.processor()
+        named = {"cuda": torch.cuda.get_device_name, "xpu": torch.xpu.get_device_name}
+        name = named.get(place.type, platform.processor)()
         yield Finding(Level.GOOD, "device", f"{place.type}: {name}")
     kind = "CUDA" if torch.version.cuda else "ROCm" if torch.version.hip else "XPU" if torch.version.xpu else ""
     yield from graphics(hardware.detect(), kind, torch.cuda.get_arch_list(), place.type != "cpu")

@@ -25,6 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="command")
     command = commands.add_parser("list", help="what can be installed, and what is there")
     command.set_defaults(run=_list)
+    command.add_argument("--long", action="store_true", help="with each file's revision and SHA-256")
     command = commands.add_parser("install", help="download bundles or files, what other programs have excepted")
     command.set_defaults(run=_install)
     command.add_argument("names", nargs="+", metavar="NAME", help="a bundle or a file, as list shows them")
@@ -61,8 +62,10 @@ def _list(options: argparse.Namespace) -> int:
         if not path and file.name in begun:
             state = f"{gigabytes(begun[file.name])} of it downloaded"
         print(f"  {file.name:<48} {size:>9}  {file.family}  {file.purpose}{f' [{state}]' if state else ''}")
-        memory = f", {gigabytes(file.memory)} of memory" if file.memory else ""
+        memory = f", about {gigabytes(file.weights)} of memory for its weights" if file.weights else ""
         print(f"  {'':<48} {'':>9}  {file.repository}, {file.licence}{memory}")
+        if options.long:
+            print(f"  {'':<48} {'':>9}  revision {file.revision}, SHA-256 {file.sha256 or 'as the hub says'}")
     print("\nModels to choose:")
     for model in installed():
         operations = ", ".join(operation.value for operation in model.operations)

@@ -47,6 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
     except InstallerError as error:
         print(f"\n{error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(
+            f"\n{place}{error.strerror or error}. Check that the disk has space and that the file and its folder "
+            "are yours, then run the same command again.",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("\nStopped. Run the same command again to go on.", file=sys.stderr)
         return 130
@@ -96,10 +104,12 @@ def _choices() -> argparse.ArgumentParser:
 def _wish(options: argparse.Namespace) -> Wish:
     """Follow the common options, and return what they say about packages."""
     if options.proxy:
-        os.environ.update(HTTP_PROXY=options.proxy, HTTPS_PROXY=options.proxy)
+        # Python takes the name in small letters before the one in capitals.
+        names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+        os.environ.update(dict.fromkeys(names, options.proxy))
     if options.home:
         try:
-            environment.choose_home(options.home)
+            environment.choose_home(options.home, keep=not getattr(options, "dry_run", False))
         except OSError as error:
             raise InstallerError(
                 f"The choice of {options.home} could not be kept ({error}).", "Set LAYER_DIFFUSION_HOME instead."

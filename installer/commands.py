@@ -139,7 +139,9 @@ def take_away(with_models: bool) -> int:
     if not removed:
         print("There was nothing to remove.")
     for path in kept:
-        print(f"Kept: {path} ({size(_size(path))}); `uninstall --models` removes the models too.")
+        print(f"Kept: {path} ({size(_size(path))})")
+    if kept and not with_models:
+        print("`uninstall --models` removes the models that were installed, too.")
     return 0
 
 

@@ -6,11 +6,12 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,14 @@ SIGN = "made-by-layer-diffusion"
 OLDEST = (3, 11)
 """Oldest Python that the backend runs on."""
 CHECK = "import torch, diffusers, transformers, safetensors, websockets, PIL, numpy, cv2"
+WHOLE = """
+import importlib.metadata, pip, sys
+for name in sys.argv[1:]:
+    for file in importlib.metadata.files(name):
+        size = file.locate().stat().st_size
+        assert file.size in (None, size)
+"""
+"""Asked of the environment's Python: whether pip and the named packages are there with all of their files."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +80,12 @@ def home() -> Path:
     return Path(chosen).expanduser().absolute()
 
 
-def choose_home(folder: Path) -> None:
-    """Use another folder from now on; later runs find it by themselves. Raises `OSError`."""
+def choose_home(folder: Path, keep: bool = True) -> None:
+    """Use another folder from now on; later runs find it by themselves if it is to be kept. Raises `OSError`."""
     folder = folder.expanduser().absolute()
     os.environ["LAYER_DIFFUSION_HOME"] = str(folder)
+    if not keep:
+        return
     pointer = default_home() / POINTER
     if folder == default_home():
         pointer.unlink(missing_ok=True)
@@ -112,15 +123,15 @@ def ready(wish: Wish = DEFAULT, tests: bool = False) -> bool:
     wanted = {"run": _digest(requirements()[0]), **({"test": _digest(requirements()[1])} if tests else {})}
     if any(present.get(name) != digest for name, digest in wanted.items()):
         return False
-    return wish.torch in (None, present.get("torch")) and _works()
+    return wish.torch in (None, present.get("torch")) and _works(_names(requirements()[0]))
 
 
 def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) -> Path:
     """Make the environment, or what is missing of it; return its Python.
 
     Quick when everything is there. When pins have changed, the packages are; an environment whose making was
-    interrupted, whose Python has gone or that has another build of torch is made anew. `wish.torch` is the name of a
-    build, not "auto". `pip` is there for the tests. Raises `InstallerError`.
+    interrupted, whose Python or packages are damaged or that has another build of torch is made anew. `wish.torch` is
+    the name of a build, not "auto". `pip` is there for the tests. Raises `InstallerError`.
     """
     if ready(wish, tests):
         return python()
@@ -128,7 +139,8 @@ def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) ->
     parts = {"run": _digest(needed), **({"test": _digest(for_tests)} if tests else {})}
     present = _marker()
     # Packages that an interrupted pip left can pass for whole ones; only an empty environment is sure to be right.
-    if "run" not in present or wish.torch not in (None, present.get("torch")) or not _works():
+    of_now = _names(needed) if present.get("run") == parts["run"] else ()
+    if "run" not in present or wish.torch not in (None, present.get("torch")) or not _works(of_now):
         present = {}
         _create()
     missing = [name for name, digest in parts.items() if present.get(name) != digest]
@@ -140,7 +152,7 @@ def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) ->
     if "run" in missing:
         check_space(builds.BUILDS[name])
         # Alone and first, so that no other package can choose another build of it.
-        index = _install_torch(pip, needed, builds.BUILDS[name])
+        name, index = _install_torch(pip, needed, builds.BUILDS[name])
         pip.install(needed, index)
         _check_import()
     if "test" in missing:
@@ -149,16 +161,16 @@ def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) ->
     return python()
 
 
-def _install_torch(pip: Pip, needed: Sequence[str], build: builds.Build) -> str | None:
+def _install_torch(pip: Pip, needed: Sequence[str], build: builds.Build) -> tuple[str, str | None]:
     """The pinned release in this build; as the package index has it when the build's own index does not answer.
 
-    Returns the index to ask for what it needs, None for the usual one.
+    Returns the name of the build that came, and the index to ask for what it needs, None for the usual one.
     """
     pin = next(requirement for requirement in needed if requirement.startswith("torch=="))
     if build.name != builds.PLAIN:
         try:
             pip.install(["--no-deps", f"{pin}+{build.name}"], builds.index(build))
-            return builds.index(build) if build.own_packages else None
+            return build.name, builds.index(build) if build.own_packages else None
         except PipError as error:
             # Once something has arrived, the index is there and the trouble is another one.
             if error.began or error.cause not in (Cause.NETWORK, Cause.MISSING, Cause.PROXY, Cause.BUSY, Cause.CUT):
@@ -166,7 +178,7 @@ def _install_torch(pip: Pip, needed: Sequence[str], build: builds.Build) -> str 
         print(f"The build {build.name} of torch is not to be had here; {pin} is taken as the index has it.", flush=True)
         check_space(builds.BUILDS[builds.PLAIN])
     pip.install(["--no-deps", pin])
-    return None
+    return builds.PLAIN, None
 
 
 def _check_import() -> None:
@@ -187,6 +199,11 @@ def clean_environment() -> dict[str, str]:
     """This process's environment without what would make the environment's Python look elsewhere."""
     foreign = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
     return {key: value for key, value in os.environ.items() if key not in foreign}
+
+
+def _names(packages: Iterable[str]) -> list[str]:
+    """Requirements without their versions."""
+    return [re.split(r"[^\w.-]", package)[0] for package in packages]
 
 
 def _digest(packages: Sequence[str]) -> str:
@@ -213,11 +230,11 @@ def torch_build() -> str | None:
     return _marker().get("torch")
 
 
-def _works() -> bool:
-    """Whether the environment has a Python that is new enough, with pip: half-made and moved ones have not."""
-    question = f"import sys, pip; sys.exit(sys.version_info < {OLDEST})"
+def _works(packages: Iterable[str] = ()) -> bool:
+    """Whether the environment has a Python that is new enough, with pip and these packages, none of them damaged."""
+    question = f"{WHOLE}\nsys.exit(sys.version_info < {OLDEST})"
     try:
-        return subprocess.run([python(), "-c", question], capture_output=True).returncode == 0
+        return subprocess.run([python(), "-c", question, *packages], capture_output=True).returncode == 0
     except OSError:
         return False
 
@@ -242,7 +259,8 @@ def _create() -> None:
     try:
         home().mkdir(parents=True, exist_ok=True)
         write(home() / SIGN, "environment, downloads and models in this folder belong to Layer Diffusion.\n")
-        venv.create(folder(), clear=True, with_pip=True)
+        # A copied program does not find the libraries that some Pythons keep beside it.
+        venv.create(folder(), clear=True, symlinks=os.name != "nt", with_pip=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise InstallerError(
             f"The environment in {folder()} could not be made ({error}).",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,9 +147,19 @@ def websockets_wheel(python: Path, wheels: Path | None = None) -> Path:
     """
     folder = environment.home() / "downloads"
     name = f"websockets-{WEBSOCKETS}-py3-none-any.whl"
-    if not (folder / name).is_file():
+    if not _is_whole(folder / name):
+        (folder / name).unlink(missing_ok=True)
         fetch_websockets(Pip(python, environment.log(), wheels), folder)
     return folder / name
+
+
+def _is_whole(wheel: Path) -> bool:
+    """Whether all of a wheel is there, as its own sums say: what stopped in the middle may have left a part."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def fetch_websockets(pip: Pip, folder: Path) -> None:

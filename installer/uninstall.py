@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+from backend.models.catalogue import BASES, CATALOGUE, LAYERS, LOCKS, PART
+from backend.models.registry import NAME as REGISTRY
+from backend.models.wanted import NAME as WANTED
 
 from . import environment, krita, lock, offline, plugin
 from .errors import InstallerError
@@ -15,28 +20,56 @@ def uninstall(with_models: bool = False) -> tuple[list[Path], list[Path]]:
 
     Stopped in the middle, it goes on with the next run. Raises `InstallerError`.
     """
-    removed = []
+    home = environment.home()
+    with lock.only_one(home):
+        removed = list(_made(home))
+        if with_models:
+            removed += _models(offline.models_folder())
+    # Not before the lock is given back: Windows removes no file that is open.
+    for path in (home / environment.SIGN, home / lock.NAME, environment.default_home() / environment.POINTER):
+        _remove(path)
+    for folder in (home, environment.default_home()):
+        _remove_if_empty(folder)
+    kept = [path for path in (offline.models_folder(), home) if path.exists()][:1]
+    # Kept results and styles are the person's.
+    works = [profile.plugins.parent / plugin.NAME for profile in krita.find()]
+    return removed, kept + [path for path in works if path.exists()]
+
+
+def _made(home: Path) -> Iterator[Path]:
+    """Remove the plugins, the environment and its downloads."""
     for profile in krita.find():
         if plugin.is_ours(profile):
             plugin.remove(profile)
-            removed.append(profile.plugins / plugin.NAME)
-    home = environment.home()
-    models = offline.models_folder()
+            yield profile.plugins / plugin.NAME
     made = [home / "downloads", environment.log()]
     if environment.is_ours():
         made.append(environment.folder())
-    if with_models:
-        made.append(models)
     # The marker goes first: what is left of a half-removed environment must not look complete.
     _remove(environment.folder() / environment.MARKER)
-    removed += [path for path in made if _remove(path)]
-    for path in (home / environment.SIGN, home / lock.NAME, environment.default_home() / environment.POINTER):
+    yield from (path for path in made if _remove(path))
+
+
+def _models(folder: Path) -> Iterator[Path]:
+    """Remove the files of the catalogue; what the person or another program put beside them stays.
+
+    In a chosen folder, which other programs may use too, these are only the layers: nobody else has a folder for them.
+    """
+    is_own = folder == environment.home() / "models"
+    files = [file for file in (*CATALOGUE, *BASES) if is_own or file.folder == LAYERS]
+    for file in files:
+        path = folder / file.folder / file.name
+        yield from (one for one in (path, path.with_name(path.name + PART)) if _remove(one))
+    for path in (folder / REGISTRY, folder / WANTED, *folder.glob(f"*/{LOCKS}")):
         _remove(path)
-    for folder in {home, environment.default_home()}:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-    kept = [path for path in (models, home) if path.exists()]
-    return removed, kept[:1]
+    for inner in {file.folder for file in files}:
+        _remove_if_empty(folder / inner)
+    _remove_if_empty(folder)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _remove(path: Path) -> bool:

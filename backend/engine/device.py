@@ -73,11 +73,19 @@ def choose(family: str) -> Device:
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory
         vae = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-        offload, frugal = memory < ROOMY[family], memory < TIGHT[family]
-        return Device(torch.device("cuda"), torch.float16, vae, torch.float16, offload, frugal)
+        return _with_memory("cuda", vae, memory, family)
+    if torch.xpu.is_available():
+        vae = torch.bfloat16 if torch.xpu.is_bf16_supported(including_emulation=False) else torch.float32
+        return _with_memory("xpu", vae, torch.xpu.get_device_properties(0).total_memory, family)
     if torch.backends.mps.is_available():
         return Device(torch.device("mps"), torch.float16, torch.float32, torch.float32)
     return Device(HOST, torch.float32, torch.float32, torch.float32)
+
+
+def _with_memory(kind: str, vae: torch.dtype, memory: int, family: str) -> Device:
+    """A device of its own memory in bytes, used as that allows."""
+    offload, frugal = memory < ROOMY[family], memory < TIGHT[family]
+    return Device(torch.device(kind), torch.float16, vae, torch.float16, offload, frugal)
 
 
 def free() -> None:
@@ -85,6 +93,8 @@ def free() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    elif torch.xpu.is_available():
+        torch.xpu.empty_cache()
     elif torch.backends.mps.is_available():
         torch.mps.empty_cache()
 

@@ -20,6 +20,8 @@ LAYERS = "layers"
 """Folders in the models' folder."""
 PART = ".part"
 """Suffix of a file that has not come whole yet, beside the place where it will be."""
+LOCKS = ".locks"
+"""Folder beside the files, used while they come."""
 
 RELEASED = "LayerDiffusion/layerdiffusion-v1"
 DIFFUSERS = "rootonchair/diffuser_layerdiffuse"
@@ -54,7 +56,7 @@ PART_PURPOSES = {
     DECODER: "alpha from latents; every transparent layer needs it",
     ENCODER: "to start from a transparent layer (refine)",
     BASE: "base model",
-    VAE: "another VAE; checkpoints bring their own",
+    VAE: "another VAE, for other programs; here checkpoints use their own",
 }
 
 
@@ -105,8 +107,11 @@ class Entry:
         return PURPOSES.get((self.family, self.mode)) or PART_PURPOSES[self.mode]
 
     @property
-    def memory(self) -> int | None:
-        """Bytes of memory that its numbers take in half precision, or None where the size is unknown."""
+    def weights(self) -> int | None:
+        """Bytes of memory that its numbers alone take in half precision, estimated from the size where that is known.
+
+        Computing with them needs more.
+        """
         return self.size and self.size // (1 + self.wide)
 
 

@@ -24,12 +24,10 @@ from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, h
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 
-from .catalogue import PART, Entry, gigabytes
+from .catalogue import LOCKS, PART, Entry, gigabytes
 from .control import Control
 from .integrity import fault
 
-LOCKS = ".locks"
-"""Folder beside the files."""
 TRIES = 5
 """Attempts in a row that bring no byte, before giving up."""
 FIRST_WAIT = 1.0

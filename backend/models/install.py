@@ -37,7 +37,9 @@ def present(root: Path, file: Entry, control: Control | None = None) -> Path | N
     if _right(root, file, path, control):
         return path
     for other in registry.elsewhere(root, file.mode):
-        if other.family == file.family and (_is_layer(file) or _right(root, file, Path(other.path), control)):
+        # Another spelling of a layer file has another size, and does the same.
+        another = _is_layer(file) and not (file.sha256 and other.size == file.size)
+        if other.family == file.family and (another or _right(root, file, Path(other.path), control)):
             return Path(other.path)
     return None
 

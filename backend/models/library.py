@@ -20,6 +20,7 @@ from .install import install, missing, place, present, remove, unfinished, verif
 from .installed import BUILTIN, folder, installed, lora_names, places, resolve, unusable
 from .needs import needed
 from .scan import scan
+from .wanted import unwant, want, wanted
 
 Bytes = Callable[[int, int], None]
 """Hears of the bytes that are there, and of those in all."""
@@ -30,7 +31,7 @@ MAX_OWN = 128
 class Library:
     """The models' folder, the catalogue and what other programs have; every method may take seconds.
 
-    It holds no state, and its methods may be called from any thread.
+    It holds no state, and its methods may be called from any thread; one at a time changes files.
     """
 
     def models(self) -> Sequence[ModelInfo]:
@@ -49,9 +50,9 @@ class Library:
 
     def files(self) -> tuple[tuple[BundleInfo, ...], tuple[FileInfo, ...]]:
         """What can be installed, and what of it is there."""
-        begun = {file.name: size for file, size in unfinished(folder())}
+        begun = dict.fromkeys(wanted(folder()), 0) | {file.name: size for file, size in unfinished(folder())}
         bundles = (BundleInfo(one.name, one.purpose, tuple(file.name for file in one.files)) for one in BUNDLES)
-        return tuple(bundles), tuple(_info(file, begun.get(file.name, 0)) for file in (*CATALOGUE, *BASES))
+        return tuple(bundles), tuple(_info(file, begun.get(file.name)) for file in (*CATALOGUE, *BASES))
 
     def own(self) -> tuple[OwnModel, ...]:
         """Models that are no part of the catalogue, those that cannot be used too; at most `MAX_OWN`."""
@@ -69,20 +70,30 @@ class Library:
         find(names)
 
     def install(self, names: Sequence[str], control: Control, report: Bytes) -> None:
-        """Download what is missing of bundles and files.
+        """Download what is missing of bundles and files, after a search in the usual places of other programs.
+
+        However it ends, what has not come stays wanted, and is told as begun, until `give_up`.
 
         Raises:
-            LayerDiffusionError: of `install.install`; ``cancelled_by_user``.
+            LayerDiffusionError: of `scan` and `install.install`; ``cancelled_by_user``.
         """
+        files = find(names)
+        want(folder(), files)
+        self.scan("", control)
         with _cancellable():
-            wanted = missing(folder(), find(names), control)
-            sizes = {file.name: [0, file.size or 0] for file in wanted}
+            lacking = missing(folder(), files, control)
+            sizes = {file.name: [0, file.size or 0] for file in lacking}
 
             def hear(file: Entry, done: int, total: int | None) -> None:
                 sizes[file.name] = [done, total or sizes[file.name][1]]
                 report(sum(one[0] for one in sizes.values()), sum(one[1] for one in sizes.values()))
 
-            install(folder(), wanted, control, hear)
+            install(folder(), lacking, control, hear)
+        unwant(folder(), files)
+
+    def give_up(self, names: Sequence[str]) -> None:
+        """Offer no more to go on with files of which nothing has come: the person cancelled."""
+        unwant(folder(), find(names))
 
     def verify(self, names: Sequence[str], control: Control, report: Bytes) -> None:
         """Read what is there of bundles and files, or of everything, to its end; what is damaged counts as missing.
@@ -120,6 +131,7 @@ class Library:
 
     def remove(self, names: Sequence[str]) -> None:
         """Delete files. Raises `LayerDiffusionError` of `install.remove` and `find`."""
+        unwant(folder(), find(names))
         remove(folder(), find(names))
 
 
@@ -136,10 +148,11 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-def _info(file: Entry, begun: int) -> FileInfo:
+def _info(file: Entry, begun: int | None) -> FileInfo:
+    """What is told of a file; `begun` are the bytes of it that have come, None when it was not asked for."""
     path, size = present(folder(), file), file.size or 0
     if path is None:
-        state, done = (FileState.PARTIAL if begun else FileState.MISSING), begun
+        state, done = (FileState.MISSING if begun is None else FileState.PARTIAL), begun or 0
     else:
         state = FileState.INSTALLED if path == place(folder(), file) else FileState.ELSEWHERE
         done = size or path.stat().st_size

@@ -1,7 +1,8 @@
 """Finds models that are on this machine already, so that they are used where they lie, without copying.
 
-A file is what its tensors say it is; where those are alike (`layer_files`), its SHA-256 decides. Nothing outside the
-models' folder is changed: what was found is written into the registry there.
+A file is what its tensors say it is; where those are alike (`layer_files`), its SHA-256 decides. A file of
+LayerDiffuse that is as large as a published one must have its sum, too. Nothing outside the models' folder is changed:
+what was found is written into the registry there.
 """
 
 from __future__ import annotations
@@ -119,11 +120,15 @@ def _base(path: Path, kind: str) -> Found:
 
 def _layer(root: Path, path: Path, layer: LayerFile, known: Known, control: Control | None) -> Found:
     what = "a file of LayerDiffuse"
+    alike = [file for file in CATALOGUE if file.family in layer.families and file.mode in layer.modes]
+    known, entry = _by_sum(root, path, alike, known, control)
+    published = [file.sha256 for file in alike if file.size == known.size]
+    if entry is None and published and all(published):
+        return Found(path, what, None, "It is damaged: it has the size of the published file, and other content. "
+                     "Download it again.")
     if len(layer.families) == len(layer.modes) == 1:
         family, mode = layer.families[0], layer.modes[0]
     else:
-        alike = [file for file in CATALOGUE if file.family in layer.families and file.mode in layer.modes]
-        known, entry = _by_sum(root, path, alike, known, control)
         entry = entry or BY_NAME.get(path.name)
         if entry not in alike:
             return Found(path, what, None, "Which of those that are alike cannot be told; give it its usual name.")

@@ -27,6 +27,7 @@ class _Task:
     download: Download
     reported: float
     work: asyncio.Task[None]
+    given_up: bool = False
 
 
 class Installer:
@@ -74,6 +75,7 @@ class Installer:
         """End the work; `Installed` follows. Raises ``invalid_request`` when another client began it."""
         if (task := self._task) is not None:
             self._check_owner(client, task)
+            task.given_up = True
             task.control.cancel()
 
     async def remove(self, names: tuple[str, ...]) -> Files:
@@ -88,7 +90,7 @@ class Installer:
         return await self.files()
 
     async def stop(self) -> None:
-        """End the installation and wait for its end; what has come is kept."""
+        """End the installation and wait for its end; what has come is kept, the rest is offered at the next start."""
         if (task := self._task) is not None:
             task.control.cancel()
             await asyncio.wait([task.work])
@@ -120,6 +122,8 @@ class Installer:
         except Exception as problem:
             reason = f"{type(problem).__name__}: {problem}"
             error = LayerDiffusionError(ErrorCode.INTERNAL, f"The work with files failed: {reason}")
+        if self._task and self._task.given_up and download.work is Work.INSTALL:
+            await asyncio.to_thread(self._library.give_up, download.names)
         self._task = None
         await self._changed()
         self._tell(Installed(download.names, error))

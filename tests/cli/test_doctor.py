@@ -29,6 +29,12 @@ def test_every_topic_is_looked_at_and_bad_ones_say_what_to_do(tiny_model, capsys
     assert status == int("BAD" in out)
 
 
+@pytest.mark.parametrize(("level", "status"), [(Level.GOOD, 0), (Level.NOTE, 0), (Level.BAD, 1)])
+def test_what_is_bad_makes_the_exit_status(level, status):
+    findings = [doctor.Finding(level, "topic", "text"), doctor.Finding(Level.GOOD, "other", "")]
+    assert doctor.show(iter(findings)) == status
+
+
 def test_missing_and_wrong_packages_are_bad(monkeypatch):
     def version(name):
         if name == "safetensors":
@@ -106,6 +112,15 @@ def test_too_old_python_is_told_before_anything_else():
     answer = subprocess.run([sys.executable, "-c", code], cwd=doctor.ROOT, capture_output=True, text=True)
     assert answer.returncode == 1
     assert answer.stderr.startswith("The backend needs Python 3.11 or newer and this is 3.10")
+
+
+def test_python_without_the_packages_is_told_where_they_are():
+    # Without the packages that are installed for it, as the system's own Python is.
+    answer = subprocess.run(
+        [sys.executable, "-S", "-m", "backend", "doctor"], cwd=doctor.ROOT, capture_output=True, text=True
+    )
+    assert answer.returncode == 2 and "Traceback" not in answer.stderr
+    assert f"This Python ({sys.executable}) has no " in answer.stderr and "installer setup" in answer.stderr
 
 
 RTX = Gpu(Vendor.NVIDIA, "RTX 4090", True, (580, 65), (8, 9))

@@ -35,10 +35,12 @@ def test_plain_release_when_the_build_is_not_to_be_had(made, cause):
     pip = FakePip(fail_at=0, cause=cause)
     environment.ensure(CPU, pip=pip)
     assert pip.installed[0] == ["--no-deps", "torch==2.13.0"] and pip.indexes == [None, None]
-    assert environment.torch_build() == "cpu"
+    assert environment.torch_build() == "plain"
     again = FakePip()
+    environment.ensure(pip=again)
+    assert again.installed == [], "what came is kept"
     environment.ensure(CPU, pip=again)
-    assert again.installed == []
+    assert again.installed[0] == ["--no-deps", "torch==2.13.0+cpu"], "but who asks for the build gets another try"
 
 
 @pytest.mark.parametrize(("cause", "began"), [(Cause.DISK, False), (Cause.CUT, True)])
@@ -158,6 +160,10 @@ def test_folder_of_somebody_else_is_left_alone():
 def test_chosen_home_is_found_again(tmp_path, monkeypatch):
     monkeypatch.delenv("LAYER_DIFFUSION_HOME")
     assert environment.home() == environment.default_home()
+    environment.choose_home(tmp_path / "only looked at", keep=False)
+    assert environment.home() == tmp_path / "only looked at"
+    monkeypatch.delenv("LAYER_DIFFUSION_HOME")
+    assert environment.home() == environment.default_home()
     environment.choose_home(tmp_path / "big disk")
     monkeypatch.delenv("LAYER_DIFFUSION_HOME")
     assert environment.home() == tmp_path / "big disk"
@@ -198,3 +204,14 @@ def test_old_python_is_told_what_to_do(monkeypatch, capsys):
     monkeypatch.setattr("installer.__main__.sys.version_info", (3, 10, 12))
     assert main(["demo"]) == 2
     assert "Python 3.11 or newer is needed and this is 3.10" in capsys.readouterr().err
+
+
+def test_disk_that_is_full_is_said_in_a_sentence(monkeypatch, capsys):
+    from installer.__main__ import commands, main
+
+    def full(wish):
+        raise OSError(28, "No space left on device", "/disk/complete.json")
+
+    monkeypatch.setattr(commands, "prepare", full)
+    assert main(["setup"]) == 2
+    assert "/disk/complete.json: No space left on device. Check that the disk has space" in capsys.readouterr().err

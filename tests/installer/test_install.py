@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.models.catalogue import BASES
 from installer import environment
 from installer.lock import NAME as LOCK
 from installer.lock import only_one
@@ -36,7 +37,7 @@ class User:
         self.settings.write_text("[MainWindow]\nState=1\n")
         wheels.needed(self.offline / "wheels", environment.requirements()[0], "+cpu")
         (self.offline / "models/layers").mkdir(parents=True)
-        (self.offline / "models/layers/joint.safetensors").write_bytes(b"weights")
+        (self.offline / "models/layers/layer_sd15_joint.safetensors").write_bytes(b"weights")
         self.variables = {
             "HOME": str(self.home),
             "PATH": "/nowhere",
@@ -88,7 +89,7 @@ def test_from_nothing_again_and_away(user):
     assert "Done in" in said and str(user.krita / "pykrita/layer_diffusion") in said
     assert user.complete() and user.connected()
     assert "enable_layer_diffusion=true" in user.settings.read_text()
-    assert (user.program / "models/layers/joint.safetensors").read_bytes() == b"weights"
+    assert (user.program / "models/layers/layer_sd15_joint.safetensors").read_bytes() == b"weights"
     python = json.loads((user.krita / "pykrita/layer_diffusion/backend.json").read_text())["python"]
     version = "import importlib.metadata, torch; print(importlib.metadata.version('torch'))"
     assert subprocess.check_output([python, "-c", version], text=True).strip() == "2.13.0+cpu"
@@ -99,11 +100,60 @@ def test_from_nothing_again_and_away(user):
 
     said = user.run("uninstall")
     assert "Kept" in said and "models" in said
-    assert user.tree() - before == {".local/share/layer-diffusion/models/layers/joint.safetensors"}
+    assert user.tree() - before == {".local/share/layer-diffusion/models/layers/layer_sd15_joint.safetensors"}
     assert user.settings.read_text() == "[MainWindow]\nState=1\n"
     user.run("uninstall", "--models")
     assert user.tree() == before and not user.program.exists()
     assert "nothing to remove" in user.run("uninstall")
+
+
+def test_what_the_person_made_or_brought_is_kept_and_named(user):
+    user.install()
+    models = user.program / "models"
+    own = [models / "checkpoints/mine.safetensors", models / "loras/mine.safetensors"]
+    own += [user.krita / "layer_diffusion/kept/1"]
+    for path in own:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"mine")
+    part = "layers/layer_sd15_joint.safetensors.part"
+    for left in ("known-files.json", "wanted-files.json", "checkpoints/.locks/a", part):
+        (models / left).parent.mkdir(parents=True, exist_ok=True)
+        (models / left).touch()
+    said = user.run("uninstall", "--models")
+    assert str(models) in said and str(user.krita / "layer_diffusion") in said
+    assert {path for path in models.rglob("*") if path.is_file()} == set(own[:2]) and own[2].is_file()
+
+
+def test_folder_of_models_that_was_chosen_loses_only_the_layers(user, tmp_path):
+    user.variables["LAYER_DIFFUSION_MODELS"] = str(tmp_path / "theirs")
+    user.install()
+    theirs = tmp_path / "theirs/checkpoints" / BASES[0].name
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"of another program")
+    said = user.run("uninstall", "--models")
+    assert f"Kept: {tmp_path / 'theirs'}" in said and theirs.is_file()
+    assert not (tmp_path / "theirs/layers").exists()
+
+
+def test_uninstall_waits_for_no_other_installer(user):
+    user.install()
+    with only_one(user.program):
+        process = user.start("uninstall", "--models")
+        out, _ = process.communicate()
+    assert process.returncode == 2 and "Another installer" in out
+    assert user.complete() and (user.program / "models/layers/layer_sd15_joint.safetensors").is_file()
+
+
+def test_packages_that_went_or_were_damaged_come_again(user):
+    user.install()
+    python = user.program / "environment/bin/python"
+    [torch] = (user.program / "environment").rglob("torch/__init__.py")
+    for damage in (torch.unlink, lambda: torch.write_text("half")):
+        damage()
+        said = user.install()
+        assert "are there already" not in said and "Done in" in said
+        assert subprocess.run([python, "-c", "import torch"]).returncode == 0
+        assert "are there already" in user.install()
 
 
 def test_killed_in_the_middle_and_finished_by_the_next_run(user):
@@ -141,7 +191,7 @@ def test_chosen_folder_and_no_krita(user, tmp_path):
     disk = tmp_path / "disk" / "ours"
     said = user.install("--home", str(disk))
     assert (disk / "downloads/layer_diffusion.zip").is_file() and "Import Python Plugin" in said
-    assert (disk / "models/layers/joint.safetensors").is_file()
+    assert (disk / "models/layers/layer_sd15_joint.safetensors").is_file()
     assert "are there already" in user.run("install", "--offline", str(user.offline))
     user.run("uninstall", "--models")
     assert not disk.exists() and not user.program.exists()

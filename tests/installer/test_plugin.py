@@ -103,3 +103,11 @@ def test_zip_that_cannot_be_written_leaves_nothing(tmp_path, fetched):
 
 def test_fetched_wheel_is_not_fetched_again(fetched, tmp_path):
     assert plugin.websockets_wheel(tmp_path / "no python") == fetched / "websockets-15.0.1-py3-none-any.whl"
+
+
+def test_fetched_wheel_that_is_only_a_part_comes_again(fetched, tmp_path, monkeypatch):
+    [wheel] = fetched.iterdir()
+    whole = wheel.read_bytes()
+    wheel.write_bytes(whole[:-100])
+    monkeypatch.setattr(plugin, "fetch_websockets", lambda pip, folder: (folder / wheel.name).write_bytes(whole))
+    assert plugin.websockets_wheel(tmp_path / "no python").read_bytes() == whole

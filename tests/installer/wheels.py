@@ -43,7 +43,8 @@ def wheel(folder: Path, name: str, version: str, module: str, text: str = "") ->
     with zipfile.ZipFile(path, "w") as archive:
         for member, content in files.items():
             archive.writestr(member, content)
-        archive.writestr(f"{info}/RECORD", "".join(f"{member},,\n" for member in [*files, f"{info}/RECORD"]))
+        record = [f"{member},,{len(content)}\n" for member, content in files.items()]
+        archive.writestr(f"{info}/RECORD", "".join([*record, f"{info}/RECORD,,\n"]))
     return path
 
 

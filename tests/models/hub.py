@@ -26,6 +26,7 @@ class Fault:
         after: of Retry-After.
         cut: close the connection after this many bytes.
         gate: wait for this before the bytes beyond `cut` are sent; then nothing is cut.
+        slow: send this many bytes at a time, each piece after `turns` was released once more.
         ignore_range: send the whole file whatever was asked for.
         shift: bytes that the answer begins later than asked for.
         body: sent in place of the file.
@@ -35,6 +36,8 @@ class Fault:
     after: str = ""
     cut: int | None = None
     gate: threading.Event | None = None
+    slow: int = 0
+    turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     ignore_range: bool = False
     shift: int = 0
     body: bytes | None = None
@@ -69,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers one connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     hub: Hub
 
     def log_message(self, format: str, *args: object) -> None:
@@ -125,6 +129,11 @@ class Handler(BaseHTTPRequestHandler):
         body = body[begin:]
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        for start in range(0, len(body), fault.slow) if fault.slow else ():
+            fault.turns.acquire(timeout=60)
+            self.wfile.write(body[start : start + fault.slow])
+        if fault.slow:
+            return
         self.wfile.write(body[: fault.cut])
         self.wfile.flush()
         if fault.gate:

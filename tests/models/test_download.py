@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
@@ -25,25 +23,8 @@ from tests.engine import tiny
 
 from .hub import Fault, Hub, offer, serving
 
-ROOT = Path(__file__).parents[2]
 REPOSITORY = "someone/layers"
 NAME = "vae_transparent_decoder.safetensors"
-SCRIPT = """
-import sys
-from pathlib import Path
-from backend.models import download
-from backend.models.catalogue import Entry
-from backend.models.control import Control
-from protocol.errors import LayerDiffusionError
-target, size, sha256, spare = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-download.SPARE = spare
-file = Entry("sdxl", "decoder", target.name, "someone/layers", size, sha256)
-try:
-    download.fetch(file, target, Control(), lambda done, total: print(done, flush=True))
-    print("right" if not download.fault(file, target) else "wrong")
-except LayerDiffusionError as error:
-    print(error.code.value)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -323,53 +304,42 @@ def test_without_permission_to_go_online_it_says_so(hub, file, target, monkeypat
     assert "HF_HUB_OFFLINE" in failed(file, target).message
 
 
-def second(hub: Hub, file: Entry, target: Path, spare: int = 0, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    """Another process that fetches, printing the bytes that it has and how it ended."""
-    return subprocess.Popen(
-        [*before, sys.executable, "-c", SCRIPT, str(target), str(file.size), str(file.sha256), str(spare)],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0"},
-    )
+def test_a_slow_connection_is_told_piece_by_piece_and_cancelled_in_the_middle(hub, file, target, made):
+    step, control, heard = file.size // 20, Control(), []
+    slow = Fault(slow=step)
+    hub.faults.append(slow)
 
+    def report(done: int, total: int | None) -> None:
+        heard.append(done)
+        if done >= 5 * step:
+            control.cancel()
+        slow.turns.release()
 
-def lines(process: subprocess.Popen[str]) -> Iterator[str]:
-    assert process.stdout
-    return (line.strip() for line in process.stdout)
-
-
-def test_a_killed_installer_leaves_no_file_and_the_next_one_goes_on(hub, file, target):
-    hub.faults.append(Fault(cut=6000, gate=threading.Event()))
-    process = second(hub, file, target)
-    assert any(line == "6000" for line in lines(process))
-    process.send_signal(signal.SIGKILL)
-    process.wait(60)
-    assert not target.exists()
+    with pytest.raises(Cancelled):
+        fetch(file, target, control, report)
+    assert heard == [n * step for n in range(6)]
+    assert not target.exists() and target.with_name(f"{NAME}{PART}").stat().st_size == 5 * step
     get(file, target)
-    # What was in the killed process's buffers is lost, no more.
-    assert len(hub.ranges) == 2 and left(target) == {NAME}
+    assert hub.ranges == [0, 5 * step] and target.read_bytes() == made.read_bytes()
 
 
-def test_two_installers_at_once_download_once(hub, file, target):
-    gate = threading.Event()
-    hub.faults.append(Fault(cut=6000, gate=gate))
-    first = second(hub, file, target)
-    heard = lines(first)
-    assert any(line == "6000" for line in heard)
-    other = second(hub, file, target)
-    others = lines(other)
-    next(others)
-    gate.set()
-    assert [*heard][-1] == [*others][-1] == "right"
-    assert first.wait(60) == other.wait(60) == 0 and hub.ranges == [0] and left(target) == {NAME}
+def test_a_write_that_finds_the_disk_full_leaves_no_file_and_goes_on_later(hub, file, target, made, monkeypatch):
+    class Small:
+        def __init__(self, out: Any) -> None:
+            self.out = out
 
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.out, name)
 
-def test_a_disk_that_becomes_full_leaves_no_file(hub, file, tmp_path):
-    space = tmp_path / "space"
-    space.mkdir()
-    mount = f"mount -t tmpfs -o size={file.size // 2 // 4096 * 4096} none {space} && exec \"$@\""
-    inside = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh")
-    if not shutil.which("unshare") or subprocess.run([*inside, "true"], capture_output=True).returncode:
-        pytest.skip("this machine lends no small disk")
-    process = second(hub, file, space / NAME, -(2**80), inside)
-    assert [*lines(process)][-1] == "disk_full"
-    process.wait(60)
+        def write(self, chunk: bytes) -> int:
+            self.out.write(chunk[: len(chunk) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    write = download._write
+    with monkeypatch.context() as full:
+        full.setattr(download, "_write", lambda response, out, *rest: write(response, Small(out), *rest))
+        assert "disk became full" in failed(file, target, ErrorCode.DISK_FULL).message
+    come = target.with_name(f"{NAME}{PART}").stat().st_size
+    assert 0 < come < file.size
+    get(file, target)
+    assert hub.ranges == [0, come] and target.read_bytes() == made.read_bytes() and left(target) == {NAME}

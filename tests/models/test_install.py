@@ -201,6 +201,17 @@ def test_a_file_elsewhere_counts_and_stays_when_removed(hub, files, root, made):
     assert other.exists() and missing(root, files) == list(files)
 
 
+def test_a_damaged_file_elsewhere_is_not_taken_for_the_one_of_its_size(hub, files, root, made, tmp_path):
+    other = tmp_path / files[0].name
+    shutil.copy(made / files[0].name, other)
+    flip(other)
+    registry.remember(root, [replace(registry.look(other), family=files[0].family, mode=files[0].mode)])
+    assert missing(root, files) == list(files)
+    other.write_bytes((made / files[1].name).read_bytes() + b"another spelling")
+    registry.remember(root, [replace(registry.look(other), family=files[0].family, mode=files[0].mode)])
+    assert present(root, files[0]) == other
+
+
 def test_removing_deletes_unfinished_files_too(hub, files, root):
     part = place(root, files[0]).with_name(files[0].name + PART)
     part.parent.mkdir(parents=True)
@@ -260,7 +271,15 @@ def test_the_list_names_every_bundle_and_file_with_its_licence(capsys):
     said = capsys.readouterr().out
     assert all(f"  {bundle.name} " in said and bundle.purpose in said for bundle in BUNDLES)
     assert all(f"  {base.name} " in said and base.licence in said for base in BASES)
-    assert "13.78 GB to download" in said and "6.94 GB of memory" in said and "2.13 GB of memory" in said
+    assert "13.78 GB to download" in said
+    assert "about 6.94 GB of memory for its weights" in said and "about 2.13 GB of memory for its weights" in said
+    assert "SHA-256" not in said
+
+
+def test_the_long_list_has_revisions_and_sums(capsys):
+    assert main(["models", "list", "--long"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"revision {base.revision}, SHA-256 {base.sha256 or 'as the hub says'}\n" in said for base in BASES)
 
 
 def test_an_installed_checkpoint_with_its_files_is_a_model(hub, root, tmp_path):

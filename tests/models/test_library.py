@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.models import folder, installed, library, scan
+from backend.models import folder, installed, library, scan, wanted
 from backend.models.bundles import Bundle
+from backend.models.control import Control
 from backend.models.library import Library
-from protocol.errors import ErrorCode
+from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.library import FileState
 from protocol.messages import (
     CancelInstall,
@@ -109,7 +110,10 @@ def test_pause_resume_and_cancel_keep_what_has_come(backend, hub, names):  # noq
             gate.set()
         ended = client.until(Installed)
         assert ended.error is not None and ended.error.code is ErrorCode.CANCELLED_BY_USER
-        assert FileState.PARTIAL in listing(client).values()
+        states = listing(client)
+        assert {name for name, state in states.items() if state is FileState.PARTIAL} == {
+            part.name.removesuffix(".part") for part in folder().rglob("*.part")
+        }
         client.send(Install(("all",)))
         assert client.until(Installed).error is None
         assert set(listing(client).values()) == {FileState.INSTALLED}
@@ -131,6 +135,42 @@ def test_it_goes_on_without_its_client_and_stops_with_the_server(backend, hub, n
     for gate in gates:
         gate.set()
     backend.stop()
+    hub.faults.clear()
+    with Backend() as again, again.client() as client:
+        states = listing(client)
+        assert set(states.values()) == {FileState.PARTIAL} and not all(any(folder().rglob(f"{n}.part")) for n in states)
+        client.send(Install(("all",)))
+        assert client.until(Installed).error is None
+        assert set(listing(client).values()) == {FileState.INSTALLED} and any(hub.ranges)
+
+
+def test_what_is_wanted_is_offered_until_it_comes_or_is_given_up(hub, names):  # noqa: F811
+    def states() -> list[FileState]:
+        return [file.state for file in Library().files()[1]]
+
+    hub.announcing.extend(Fault(status=404) for _ in names)
+    with pytest.raises(LayerDiffusionError):
+        Library().install(("all",), Control(), lambda done, total: None)
+    assert states() == [FileState.PARTIAL] * len(names)
+    Library().give_up(names[:1])
+    Library().remove(names[1:2])
+    assert states() == [FileState.MISSING] * 2 + [FileState.PARTIAL] * (len(names) - 2)
+    Library().install(("all",), Control(), lambda done, total: None)
+    assert states() == [FileState.INSTALLED] * len(names) and not (folder() / wanted.NAME).exists()
+    for damaged in ("{", "3"):
+        (folder() / wanted.NAME).write_text(damaged)
+        assert wanted.wanted(folder()) == set()
+
+
+def test_what_other_programs_have_is_used_and_not_downloaded(backend, hub, files, made):  # noqa: F811
+    other = Path.home() / "ComfyUI" / "models" / "layer_model" / files[0].name
+    other.parent.mkdir(parents=True)
+    other.write_bytes((made / files[0].name).read_bytes())
+    with backend.client() as client:
+        client.send(Install(("all",)))
+        assert client.until(Installed).error is None
+        assert listing(client)[files[0].name] is FileState.ELSEWHERE
+    assert len(hub.ranges) == len(files) - 1
 
 
 def test_what_is_damaged_is_named_counts_as_missing_and_comes_again(backend, names):

@@ -17,7 +17,7 @@ from backend.models import scan as module
 from backend.models.catalogue import BASE, DECODER, ENCODER, Entry
 from backend.models.registry import LORA
 from backend.models.scan import Found, scan, usual_places
-from backend.models.suitability import note
+from backend.models.suitability import note, suitability
 from protocol.request import Operation
 from tests.engine import tiny, tiny_sdxl
 
@@ -74,6 +74,28 @@ def test_files_that_are_alike_are_told_by_their_sum(made, monkeypatch):
     for mode in ("fg2ble", "bg2ble"):
         known = found[f"a_{mode}.safetensors"].known
         assert known and (known.family, known.mode) == ("sdxl", mode)
+
+
+@pytest.mark.parametrize("mode", ["fg2ble", "fgble2bg"])
+def test_a_file_of_the_published_size_must_have_the_published_sum(mode, made, monkeypatch, tmp_path):
+    name = f"layer_xl_{mode}.safetensors"
+    shutil.copy(made / "ComfyUI" / "models" / "layer_model" / f"a_{mode}.safetensors", tmp_path / name)
+    size = (tmp_path / name).stat().st_size
+    unknown = Entry("sdxl", mode, "converted.safetensors", size=size)
+    released = Entry("sdxl", mode, name, size=size, sha256="0" * 64)
+    for catalogue, is_used in (((released,), False), ((released, unknown), True)):
+        monkeypatch.setattr(module, "CATALOGUE", catalogue)
+        monkeypatch.setattr(module, "BY_NAME", {name: released})
+        found = by_name(folder(), tmp_path)[name]
+        assert bool(found.known) is is_used is bool(registry.elsewhere(folder(), mode))
+        assert ("damaged" in found.note) is not is_used
+
+
+def test_a_file_of_another_size_than_the_published_ones_is_not_read(made, monkeypatch):
+    monkeypatch.setattr(module, "known_sha256", lambda *_: pytest.fail("read to its end"))
+    monkeypatch.setattr(module, "CATALOGUE", (Entry("sdxl", "fgble2bg", "one.safetensors", size=1, sha256="0" * 64),))
+    found = by_name(folder(), made / "ComfyUI" / "models" / "layer_model")
+    assert found["a_fgble2bg.safetensors"].known
 
 
 def test_each_file_is_found_once_and_those_of_the_models_folder_not(made):
@@ -148,6 +170,25 @@ def test_a_folder_of_diffusers_in_the_hubs_cache_has_its_repositorys_name(tmp_pa
 ])
 def test_notes_follow_what_the_maker_wrote_else_the_name(metadata, name, words):
     assert words in note(metadata, name) and bool(note(metadata, name)) == bool(words)
+
+
+def test_a_folder_of_diffusers_is_noted_for_what_it_was_made_from(tmp_path, monkeypatch):
+    turbo = tiny.write_folder(tmp_path / "models--stabilityai--sdxl-turbo" / "snapshots" / "0123")
+    monkeypatch.chdir(turbo.parents[1])
+    assert "few steps" in suitability(turbo) and "few steps" in suitability(Path("snapshots/0123"))
+    plain = tiny.write_folder(tmp_path / "models--turbo--plain" / "snapshots" / "0123")
+    assert suitability(plain) == ""
+    for place, key, said in (
+        ("model_index.json", "_name_or_path", "stabilityai/sdxl-turbo"), ("unet/config.json", "_name_or_path", "x/lcm"),
+        ("scheduler/scheduler_config.json", "_class_name", "LCMScheduler"),
+    ):
+        file = plain / place
+        old = file.read_text() if file.exists() else "{}"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(json.loads(old) | {key: said}))
+        assert "few steps" in suitability(plain), place
+        file.write_text(old)
+    assert suitability(plain) == ""
 
 
 def test_the_registry_is_read_back_as_it_was_written(made):
