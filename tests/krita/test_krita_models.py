@@ -18,11 +18,13 @@ pytestmark = pytest.mark.krita
 def test_models_are_installed_checked_found_and_removed(krita, tmp_path):
     from tests.engine import tiny  # here, because the other tests need no torch
 
-    made, models, cache = tmp_path / "made", tmp_path / "models", tmp_path / "cache"
+    made, models, cache, later = (tmp_path / name for name in ("made", "models", "cache", "later"))
     made.mkdir()
     decoder, encoder = made / tiny.DECODER_FILE, made / tiny.ENCODER_FILE
     tiny.write_transparency(decoder, encoder)
-    tiny.write_folder(cache / "models--someone--theirs" / "snapshots" / "0123")
+    # Comes into the cache only just before the search, since an installation looks at what others have, too.
+    tiny.write_folder(later / "models--someone--theirs" / "snapshots" / "0123")
+    cache.mkdir()
     tiny.write_folder(models / "checkpoints" / "dreams_turbo")
     tiny.write_folder(tmp_path / "disk" / "mine")
     (models / "checkpoints" / "old.ckpt").write_bytes(b"a pickle")
@@ -41,6 +43,6 @@ def test_models_are_installed_checked_found_and_removed(krita, tmp_path):
             "HF_HUB_CACHE": str(cache),
         }  # fmt: skip
         krita("models_real.py", root, timeout=240, environment=environment, models=str(models),
-              folder=str(tmp_path / "disk"))
+              folder=str(tmp_path / "disk"), later=str(later), cache=str(cache))
     assert not list((models / "layers").glob("*.safetensors"))
     assert list(cache.rglob("unet/*.safetensors")), "what other programs have stays"

@@ -1,7 +1,7 @@
 """Driver: the window of the models with a real server: install, check, repair, find what others have, remove.
 
-`args["models"]` is the models' folder, `args["folder"]` one with the model `mine`, which is found when asked; the
-bundle is `small`, of two files.
+`args["models"]` is the models' folder, `args["folder"]` one with the model `mine`, which is found when asked; what lies
+in `args["later"]` comes into the hub's cache, `args["cache"]`, in between. The bundle is `small`, of two files.
 """
 
 from pathlib import Path
@@ -62,6 +62,8 @@ def repaired(h, d):
 def others(h, d):
     """What the person has is told with what to expect of it, and what other programs have is found."""
     h.check("own models", sorted(own(d)) == ["cut", "dreams_turbo", "old"], own(d))
+    for folder in Path(h.args["later"]).iterdir():
+        folder.rename(Path(h.args["cache"]) / folder.name)
     yield h.click(d.find("models_scan"))
     yield h.until(lambda: "search is over" in outcome(d), 60, "the end of the search")
     yield h.until(lambda: "theirs" in own(d), 10, "what was found")
