@@ -101,7 +101,8 @@ class Controller(QtCore.QObject):
         panel.prompt.earlier = prompts_of(canvas.read_setting("prompts", ""))
         panel.shown.connect(self._shown)
         panel.edited.connect(self._edited)
-        panel.prompt.submitted.connect(self.generate)
+        for edit in panel.prompts:
+            edit.submitted.connect(self.generate)
         panel.generate.clicked.connect(lambda: self.generate())
         panel.compare.clicked.connect(lambda: self.results.toggle_preview())
         panel.cancel.clicked.connect(lambda: self.cancel())
@@ -299,7 +300,7 @@ class Controller(QtCore.QObject):
             panel.show_models(session.models, self._fields.model)
             self._styling.show_models(session.models)
             self._show_model()
-        panel.prompt.loras = session.loras
+        panel.vocabulary.loras = session.loras
         unfinished = session.unfinished
         self._queue.show_jobs(unfinished)
         self.results.show_jobs(unfinished)

@@ -15,7 +15,7 @@ from .layer_prompts import LayerPrompts
 from .objects import ObjectList
 from .parts import MainButton, Message, Note, PaletteChange, Section, SeedRow
 from .picker import LayerPicker
-from .prompt import PromptEdit
+from .prompt import PromptEdit, Vocabulary
 from .selector import OperationSelector
 from .style_row import StyleRow
 
@@ -133,7 +133,7 @@ class Panel(QtWidgets.QWidget):
         self.note.say(note[:1].upper() + note[1:])
         self.model.setToolTip(model.name if model else "")
         names = model.objects if model else ()
-        self.prompt.names = names
+        self.vocabulary.names = names
         self.objects.setVisible(bool(names))
         self.objects.setToolTip(tr("What can it draw? ({count} things)", count=len(names)))
         self.operation.show_model(model)
@@ -196,15 +196,15 @@ class Panel(QtWidgets.QWidget):
         self.strength_row = fields.labelled(tr("Strength"), self.strength)
 
     def _make_prompts(self) -> None:
-        self.prompt = PromptEdit()
-        self.prompt.setObjectName("prompt")
+        self.vocabulary = Vocabulary()
+        self.prompt = PromptEdit("prompt", self.vocabulary)
         self.prompt.setPlaceholderText(tr("What should appear, for example: a red apple"))
         self.prompt.setToolTip(tr("The prompt. Ctrl+Enter generates."))
-        self.negative = QtWidgets.QLineEdit()
-        self.negative.setObjectName("negative")
+        self.negative = PromptEdit("negative", Vocabulary(), lines=1)
         self.negative.setPlaceholderText(tr("Negative prompt"))
         self.negative.setToolTip(tr("What should not appear."))
-        self.layer_prompt_lines = LayerPrompts()
+        self.layer_prompt_lines = LayerPrompts(self.vocabulary)
+        self.prompts = (self.prompt, self.negative, *self.layer_prompt_lines.lines.values())
         self.layer_prompts = Section(tr("Prompts for single layers"), "layer_prompts", self.layer_prompt_lines)
 
     def _make_model(self) -> None:
@@ -299,7 +299,7 @@ class Panel(QtWidgets.QWidget):
             ),
             **pickers,
             "prompt": fields.text(self.prompt),
-            "negative": fields.line(self.negative),
+            "negative": fields.text(self.negative),
             **self.layer_prompt_lines.fields,
             "style": fields.Field(self.styles.wanted, self.styles.want, self.styles.chosen),
             "model": fields.Field(
@@ -330,7 +330,7 @@ class Panel(QtWidgets.QWidget):
         self.way.currentIndexChanged.connect(lambda *_: self.show_task())
         self.size_mode.currentIndexChanged.connect(lambda *_: self._own_size_shown())
         self._own_size_shown()
-        self.objects.clicked.connect(lambda: self.object_list.open_at(self.objects, self.prompt.names))
+        self.objects.clicked.connect(lambda: self.object_list.open_at(self.objects, self.vocabulary.names))
         self.object_list.chosen.connect(self.prompt.add)
 
     def _above(self):

@@ -1,46 +1,59 @@
-"""The prompt field, which knows what the chosen model can draw, the LoRAs, and what was asked for before."""
+"""The fields for prompts, which know what the chosen model can draw, the LoRAs, and what was asked for before."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from ..qt import QtCore, QtGui, QtWidgets
 from ..words import emphasised, lora_suggestions, remembered, suggestions
 
 LINES = 3
+MOST_LINES = 8
+"""A field grows with its text up to here, and scrolls then."""
 Key = QtCore.Qt.Key
 CHOOSE = (Key.Key_Down, Key.Key_Up)
 EMPHASIS_STEP = 0.05
+ENDS = " ,.;:()\n"
+"""What may follow the word that is completed."""
 Modifier = QtCore.Qt.KeyboardModifier
 
 
+@dataclass
+class Vocabulary:
+    """What fields suggest: names of what the model can draw, and LoRAs."""
+
+    names: tuple[str, ...] = ()
+    loras: tuple[str, ...] = ()
+
+
 class PromptEdit(QtWidgets.QPlainTextEdit):
-    """A text of a few lines.
+    """A text of a few lines, `lines` when it is empty.
 
     Ctrl+Enter submits it; Ctrl+Up and Ctrl+Down change the weight of what is selected or of the word at the cursor;
     Alt+Up and Alt+Down bring earlier prompts.
 
     Attributes:
-        names, loras: what is suggested.
         earlier: prompts that were submitted, newest first.
     """
 
     submitted = QtCore.pyqtSignal()
 
-    def __init__(self, parent=None) -> None:
-        super().__init__(parent)
-        self.names: tuple[str, ...] = ()
-        self.loras: tuple[str, ...] = ()
+    def __init__(self, name: str, vocabulary: Vocabulary, lines: int = LINES) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self._vocabulary, self._lines = vocabulary, lines
         self.earlier: list[str] = []
         self._shown, self._draft = -1, ""
         self.setTabChangesFocus(True)
-        metrics = self.fontMetrics()
-        frame = 2 * (self.frameWidth() + int(self.document().documentMargin()))
-        self.setFixedHeight(metrics.lineSpacing() * LINES + frame)
+        layout = self.document().documentLayout()
+        layout.documentSizeChanged.connect(self._grow)
+        self._grow(layout.documentSize())
         # A list in the window rather than a popup: a popup would take the keys and the next click.
         self._list = QtWidgets.QListWidget(self.window())
-        self._list.setObjectName("suggestions")
+        self._list.setObjectName(f"{name}_suggestions")
         self._list.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
         self._list.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._list.setStyleSheet("#suggestions { border: 1px solid palette(highlight); }")
+        self._list.setStyleSheet("QListWidget { border: 1px solid palette(highlight); }")
         self._list.itemClicked.connect(lambda item: self._take(item))
         self._list.hide()
         self.textChanged.connect(self._suggest)
@@ -118,12 +131,20 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
         cursor.insertText(text)
         self._list.hide()
 
+    def _grow(self, size) -> None:
+        # The size of a plain text is counted in lines.
+        lines = max(self._lines, min(int(size.height()), MOST_LINES))
+        frame = 2 * (self.frameWidth() + int(self.document().documentMargin()))
+        # A line of a layout is its ascent and its descent, each rounded up.
+        line = self.fontMetrics().lineSpacing() + 1
+        self.setFixedHeight(line * lines + frame + 1)
+
     def _suggest(self) -> None:
-        cursor = self.textCursor()
-        at_end = cursor.position() == len(self.toPlainText())
-        text = self.toPlainText()
-        found = lora_suggestions(text, self.loras) or suggestions(text, self.names)
-        if not (at_end and self.hasFocus()):
+        text, position = self.toPlainText(), self.textCursor().position()
+        typed, known = text[:position], self._vocabulary
+        found = lora_suggestions(typed, known.loras) or suggestions(typed, known.names)
+        # Not within a word, whose other half would stay.
+        if not self.hasFocus() or text[position : position + 1].strip(ENDS):
             found = []
         self._list.clear()
         for start, name in found:
@@ -142,9 +163,10 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
         self._list.show()
 
     def _take(self, item) -> None:
+        cursor = self.textCursor()
         start = item.data(QtCore.Qt.ItemDataRole.UserRole)
-        self.setPlainText(self.toPlainText()[:start] + item.text())
-        self.moveCursor(QtGui.QTextCursor.MoveOperation.End)
+        cursor.setPosition(start, QtGui.QTextCursor.MoveMode.KeepAnchor)
+        cursor.insertText(item.text())
         self._list.hide()
         self.setFocus()
 

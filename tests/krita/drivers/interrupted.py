@@ -13,6 +13,7 @@ def run(h):
     yield d.ready()
     yield from names_of_things(h, d)
     yield from weights_and_earlier_prompts(h, d)
+    yield from completed_anywhere(h, d)
     yield from stroke(h, d, document, gate)
     gate.unlink()
     yield from cancelled(h, d, document)
@@ -21,7 +22,7 @@ def run(h):
 
 
 def names_of_things(h, d):
-    edit, listed = d.find("prompt"), d.dock.window().findChild(type(d.find("objects_names")), "suggestions")
+    edit, listed = d.find("prompt"), suggestions_of(d, "prompt")
     yield h.click(edit)
     yield h.type_text("a red ap")
     yield h.until(listed.isVisible, 5, "the suggestions")
@@ -50,6 +51,10 @@ def names_of_things(h, d):
     yield 1
 
 
+def suggestions_of(d, field):
+    return d.dock.window().findChild(type(d.find("objects_names")), f"{field}_suggestions")
+
+
 def weights_and_earlier_prompts(h, d):
     edit = d.find("prompt")
     edit.setPlainText("")
@@ -69,6 +74,43 @@ def weights_and_earlier_prompts(h, d):
     yield h.until(lambda: edit.toPlainText() == "a red apple, teapot", 5, "the earlier prompt")
     yield h.key("alt+Down")
     yield h.until(lambda: edit.toPlainText() == "a pear <lora:ink drawing:1>", 5, "what was typed")
+
+
+def completed_anywhere(h, d):
+    """In the middle of a prompt, and in that of a single layer; fields grow with what they hold."""
+    edit = d.find("prompt")
+    edit.setPlainText(" on a wooden table")
+    yield h.click(edit)
+    yield h.key("ctrl+Home")
+    yield h.type_text("a red ap")
+    yield h.until(suggestions_of(d, "prompt").isVisible, 5, "the suggestions")
+    yield h.key("Tab")
+    yield h.until(lambda: edit.toPlainText() == "a red apple on a wooden table", 5, "the name before the rest")
+    yield h.type_text(", ripe")
+    yield h.until(lambda: edit.toPlainText() == "a red apple, ripe on a wooden table", 5, "the cursor behind it")
+    low = edit.height()
+    edit.setPlainText("\n".join("123456"))
+    yield h.until(lambda: edit.height() > low, 5, "a higher field")
+    edit.setPlainText("")
+    yield h.until(lambda: edit.height() == low, 5, "its usual height")
+    d.dock.panel.operation.choose("scene")
+    fold = d.find("layer_prompts")
+    d.find("fields").ensureWidgetVisible(fold)
+    yield 0.3
+    yield h.click(fold)
+    line = d.find("foreground_prompt")
+    yield h.until(line.isVisible, 5, "the layers' prompts")
+    d.find("fields").ensureWidgetVisible(line)
+    yield 0.3
+    yield h.click(line)
+    yield h.type_text("tea")
+    yield h.until(suggestions_of(d, "foreground_prompt").isVisible, 5, "the suggestions for a layer")
+    yield h.screenshot("suggestions for a layer")
+    yield h.key("Tab")
+    yield h.until(lambda: line.toPlainText() == "teapot", 5, "the name in its prompt")
+    line.setPlainText("")
+    yield h.click(fold)
+    d.dock.panel.operation.choose("object")
 
 
 def stroke(h, d, document, gate):
