@@ -70,9 +70,13 @@ class Styles:
         self._folder = folder
 
     def all(self) -> list[Style]:
-        """Return the shipped ones, then the own ones, each in the order of their files; unusable files are left out."""
-        shipped = [_read(path, own=False) for path in sorted(SHIPPED.glob("*.json"))]
-        return [style for style in shipped + [_read(path, own=True) for path in self._files()] if style is not None]
+        """Return the shipped ones, then the own ones, each in the order of their files; unusable files are left out.
+
+        An own one of the name of a shipped one stands in its place.
+        """
+        read = [_read(path, own=False) for path in sorted(SHIPPED.glob("*.json"))]
+        read += [_read(path, own=True) for path in self._files()]
+        return list({style.name: style for style in read if style is not None}.values())
 
     def put(self, style: Style) -> None:
         """Write an own style, in place of the one of the same name; whole or not at all. Raises `OSError`."""

@@ -52,6 +52,10 @@ def test_results_are_cards(krita, standin, tmp_path):
     krita("results.py", standin, folder=str(tmp_path))
 
 
+def test_styles_are_saved_changed_and_deleted(krita, standin):
+    krita("styles.py", standin)
+
+
 def test_two_documents_at_once(krita, standin):
     krita("two_documents.py", standin)
 

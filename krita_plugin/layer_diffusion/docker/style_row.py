@@ -44,6 +44,7 @@ class StyleRow(QtWidgets.QWidget):
         self.save.clicked.connect(lambda: self._save())
         self.delete = QtWidgets.QPushButton(tr("Delete"))
         self.delete.setObjectName("style_delete")
+        self.delete.setToolTip(tr("Only what you saved yourself; a style of the plugin that you changed becomes what it was."))
         self.delete.clicked.connect(lambda: self.deleted.emit(self._wanted))
         self.save.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
         self.name.textChanged.connect(lambda *_: self._enable())
@@ -84,7 +85,7 @@ class StyleRow(QtWidgets.QWidget):
         self.box.clear()
         self.box.addItem(tr("None"), "")
         for index, style in enumerate(styles, 1):
-            self.box.addItem(style.name if style.own else tr(style.name), style.name)
+            self.box.addItem(tr(style.name), style.name)
             missing = "" if style.name in usable else tr("No model for this style is installed.")
             self.box.model().item(index).setEnabled(not missing)
             self.box.setItemData(index, missing or _about(style), Data.ToolTipRole)
@@ -109,9 +110,7 @@ class StyleRow(QtWidgets.QWidget):
         self.editor.setVisible(opened)
 
     def _enable(self) -> None:
-        shipped = {style.name for style in self._styles if not style.own}
-        name = self.name.text().strip()
-        self.save.setEnabled(bool(name) and name not in shipped and PROMPT in self.prompt.text())
+        self.save.setEnabled(bool(self.name.text().strip()) and PROMPT in self.prompt.text())
         self.delete.setEnabled(self.style_chosen.own)
 
     def _save(self) -> None:
