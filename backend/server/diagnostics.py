@@ -5,16 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import platform
-import re
 import sys
 from collections import deque
-from pathlib import Path
 
 from installer import hardware
 from protocol import VERSION
 from protocol.errors import LayerDiffusionError
 from protocol.limits import MAX_LINES, MAX_NOTE
 from protocol.messages import Diagnostics
+from protocol.private import without_home, without_quotations
 
 from .. import __version__
 
@@ -23,8 +22,6 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 """Of the log's lines."""
 ERRORS = 20
 """The last errors that are kept."""
-QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
-"""A quotation in an error may come out of a prompt."""
 
 
 class Recorder(logging.Handler):
@@ -47,7 +44,7 @@ class Recorder(logging.Handler):
 
     def failed(self, error: LayerDiffusionError) -> None:
         """Keep an error."""
-        self.errors.append(f"{error.code.value}: {without_home(QUOTED.sub('…', error.message))}")
+        self.errors.append(f"{error.code.value}: {without_home(without_quotations(error.message))}")
 
     def diagnostics(self, **more: object) -> Diagnostics:
         """Everything, with further entries of the report."""
@@ -73,8 +70,3 @@ def versions() -> dict[str, str]:
 def _card(gpu: hardware.Gpu) -> str:
     driver = f"driver {'.'.join(map(str, gpu.driver))}" if gpu.driver else "driver" if gpu.works else "no driver"
     return f"{gpu.name} ({driver})"
-
-
-def without_home(text: str) -> str:
-    """The text with the user's folder, and so the user's name, as ``~``."""
-    return text.replace(str(Path.home()), "~")

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .protocol import VERSION
-from .protocol.job import ModelInfo
 from .protocol.messages import Diagnostics
+from .protocol.private import without_home, without_quotations
+from .session import Session
 from .settings import Settings
 
 MOST_LINES = 200
@@ -18,24 +19,26 @@ LOG_BYTES = 64 * 1024
 
 
 def text(
-    krita: str, qt: str, settings: Settings, state: str, models: Sequence[ModelInfo], told: Diagnostics | None,
-    log: Sequence[str],
+    krita: str, qt: str, settings: Settings, session: Session, told: Diagnostics | None, log: Sequence[str]
 ) -> str:  # fmt: skip
     """Put everything together.
 
-    `krita` and `qt` are versions, `state` is that of the connection, `told` is the backend's answer, where there is
-    one, and `log` is what stands in its log otherwise.
+    `krita` and `qt` are versions, `told` is the backend's answer, where there is one, and `log` is what stands in its
+    log otherwise.
     """
     kept = {name: value for name, value in asdict(settings).items() if "prompt" not in name and name != "negative"}
     mine = {
         "Krita": krita, "Qt": qt, "Python": platform.python_version(), "system": platform.platform(),
-        "protocol": VERSION, "connection": state, "models": ", ".join(model.id for model in models) or "none",
+        "protocol": VERSION, "connection": session.link.name.lower(),
+        "models": ", ".join(model.id for model in session.models) or "none",
         **{name: getattr(value, "value", value) for name, value in kept.items()},
     }  # fmt: skip
-    parts = [("Plugin", _listed(mine))]
+    said = [without_home(without_quotations(f"{notice.message} {notice.hint}")) for notice in session.said]
+    parts = [("Plugin", _listed(mine)), ("What the docker said last", said)]
     if told is not None:
         parts += [("Backend", _listed(told.report)), ("Last errors", list(told.errors))]
-    parts.append(("Log of the backend", list(told.log if told is not None else log)[-MOST_LINES:]))
+    lines = told.log if told is not None else [without_home(line) for line in log]
+    parts.append(("Log of the backend", list(lines)[-MOST_LINES:]))
     return "\n".join("\n".join((f"== {title}", *lines, "")) for title, lines in parts)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
@@ -45,6 +46,9 @@ AHEAD = 2
 """How many jobs the backend has at a time: one to work on, and the next, so that it need not wait for it. The others
 wait here, where their order can change."""
 
+SAID = 20
+"""The last notices that are kept for the diagnostics."""
+
 
 class LinkState(Enum):
     """The connection, as the status line says it."""
@@ -77,7 +81,19 @@ class Session:
         self.models: tuple[ModelInfo, ...] = ()
         self.loras: tuple[str, ...] = ()
         self.jobs: dict[str, Job] = {}
-        self.notice: Notice | None = None
+        self.said: deque[Notice] = deque(maxlen=SAID)
+        self._notice: Notice | None = None
+
+    @property
+    def notice(self) -> Notice | None:
+        """What the docker says now. What it said before stays in `said`, for the diagnostics."""
+        return self._notice
+
+    @notice.setter
+    def notice(self, notice: Notice | None) -> None:
+        self._notice = notice
+        if notice is not None:
+            self.said.append(notice)
 
     # What the person does
 

@@ -123,10 +123,8 @@ class Backend(QtCore.QObject):
 
     def _copy(self, told: Diagnostics | None) -> None:
         self._is_copying = False
-        session, log = self._session, [] if self._remote.address else diagnostics.last_lines(self._process.log)
-        text = diagnostics.text(
-            canvas.version(), QtCore.QT_VERSION_STR, self._settings(), session.link.name.lower(), session.models, told,
-            log,
-        )  # fmt: skip
+        log = [] if self._remote.address else diagnostics.last_lines(self._process.log)
+        krita, qt = canvas.version(), QtCore.QT_VERSION_STR
+        text = diagnostics.text(krita, qt, self._settings(), self._session, told, log)
         QtWidgets.QApplication.clipboard().setText(text)
         self._view.state.say(tr("The diagnostics are in the clipboard."))

@@ -25,6 +25,7 @@ def run(h):
     yield h.click(d.find("backend_stop"))
     yield h.until(lambda: d.session.link.name == "IDLE", 10, "the end of the connection")
     yield h.until(lambda: (root / "ended").exists(), 10, "the end of the backend")
+    yield from diagnostics_alone(h, d)
     yield h.click(d.find("backend_start"))
     yield d.ready()
     h.check("a new backend", len(list(root.glob("token-*"))) == 2)
@@ -41,6 +42,22 @@ def diagnostics(h, d):
     h.check("versions, device and settings", all(part in text for part in ("Krita: ", "device: none", "steps: ")), text)
     h.check("the last errors", "out_of_memory" in text, text)
     h.check("no prompt and no secret", "secret" not in text, text)
+
+
+def diagnostics_alone(h, d):
+    """Without a backend the docker tells what it said itself."""
+    from harness_driver.qt import QtWidgets
+    from layer_diffusion.notices import Notice
+
+    home = str(Path.home())
+    d.session.report(Notice(f"{home}/file was not read for “a secret cat”.", "Try again."))
+    yield h.click(d.find("backend_diagnostics"))
+    clipboard = QtWidgets.QApplication.clipboard()
+    yield h.until(lambda: "== Backend" not in clipboard.text(), 10, "the diagnostics without a backend")
+    text = clipboard.text()
+    h.check("what the docker said", "~/file was not read for …. Try again." in text, text)
+    h.check("nothing private", "secret" not in text and home not in text, text)
+    yield h.click(d.find("error_close"))
 
 
 def elsewhere(h, d, root):
