@@ -5,6 +5,7 @@ As bytes a card is one line of JSON, then its thumbnail and its pixels, each com
 
 from __future__ import annotations
 
+import base64
 import json
 import zlib
 from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ class Card:
         favourite: whether it stays when the history has no more room.
         source: id of the layer that it was to replace, "" when of none.
         typed: the prompt without the words of a style, "" where that is the request's.
+        clip: what `softness` returns, compressed by zlib; empty where nothing clips it.
     """
 
     job: str
@@ -55,6 +57,12 @@ class Card:
     favourite: bool = False
     source: str = ""
     typed: str = ""
+    clip: bytes = b""
+
+    @property
+    def softness(self) -> bytes | None:
+        """What its pictures were clipped by, one byte for each pixel of `area`, and are to be when made again."""
+        return zlib.decompress(self.clip) if self.clip else None
 
     @property
     def id(self) -> str:
@@ -116,7 +124,7 @@ class Card:
             "done": build(Done(self.job, self.layer_set, len(self.outlines))), "image": self.image,
             "area": astuple(self.area), "pictures": [outline(picture) for picture in self.outlines],
             "thumbnail": [width, height, len(small)], "made": self.made, "favourite": self.favourite,
-            "source": self.source, "typed": self.typed,
+            "source": self.source, "typed": self.typed, "clip": base64.b64encode(self.clip).decode(),
         }  # fmt: skip
         return json.dumps(head).encode() + b"\n" + small + self.packed
 
@@ -138,11 +146,22 @@ def read(data: bytes) -> Card:
     outlines = tuple(read_outline(value) for value in head["pictures"])
     if len(small) != width * height * 4 or len(outlines) != len(done.layer_set.layers):
         raise ValueError(done.job)
+    area = Area(*map(int, head["area"]))
     return Card(
-        done.job, int(head["image"]), done.layer_set, Area(*map(int, head["area"])), outlines, (width, height, small),
+        done.job, int(head["image"]), done.layer_set, area, outlines, (width, height, small),
         rest[length:], float(head["made"]), bool(head["favourite"]),
-        str(head.get("source", "")), str(head.get("typed", "")),  # earlier versions did not know them
+        # Earlier versions did not know these.
+        str(head.get("source", "")), str(head.get("typed", "")), _mask(str(head.get("clip", "")), area),
     )  # fmt: skip
+
+
+def _mask(text: str, area: Area) -> bytes:
+    """The clip of a card as it is stored; none when it is damaged, which costs less than the card."""
+    try:
+        clip = base64.b64decode(text)
+        return clip if len(zlib.decompress(clip)) == area.width * area.height else b""
+    except (ValueError, zlib.error):
+        return b""
 
 
 def cards_of(
@@ -155,6 +174,7 @@ def cards_of(
     on: not for the GUI thread.
     """
     cards = []
+    clip = zlib.compress(job.softness, QUICK) if job.softness is not None else b""
     for image in sorted({picture.image for picture in ready}):
         headers = tuple(replace(layer.header, image=0) for layer in layer_set.layers if layer.image == image)
         pictures = [replace(picture, image=0) for picture in ready if picture.image == image]
@@ -164,7 +184,7 @@ def cards_of(
         header = LayerSetHeader(request, headers, layer_set.made_with)
         thumbnail = draw(pictures)
         card = Card(job.id, image, header, job.area, outlines, thumbnail, packed, made)
-        cards.append(replace(card, source=job.source, typed=job.typed))
+        cards.append(replace(card, source=job.source, typed=job.typed, clip=clip))
     return tuple(cards)
 
 

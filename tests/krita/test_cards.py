@@ -71,9 +71,23 @@ def test_card_is_named_by_what_was_typed_and_knows_what_it_was_to_replace(plugin
     assert (card.name, card.prompt, card.source) == ("a cat", "a cat", "{1}")
     line, rest = card.to_bytes().split(b"\n", 1)
     head = json.loads(line)
-    del head["typed"], head["source"]
+    del head["typed"], head["source"], head["clip"]
     before = plugin("cards").read(json.dumps(head).encode() + b"\n" + rest)
     assert (before.prompt, before.source) == ("masterpiece, a cat, best quality", "")
+
+
+@pytest.mark.parametrize("change", [lambda clip: clip, lambda clip: clip[:8], lambda clip: "?", lambda clip: ""])
+def test_what_clips_a_card_comes_back_with_it_or_is_none(plugin, made, change):
+    (card,), *_ = made()
+    softness = random.Random(1).randbytes(SIDE * SIDE)
+    clipped = replace(card, clip=plugin("cards").zlib.compress(softness))
+    line, rest = clipped.to_bytes().split(b"\n", 1)
+    head = json.loads(line)
+    whole = change(head["clip"]) == head["clip"]
+    head["clip"] = change(head["clip"])
+    back = plugin("cards").read(json.dumps(head).encode() + b"\n" + rest)
+    assert (card.softness, back.softness) == (None, softness if whole else None)
+    assert back.unpack() == clipped.unpack()
 
 
 def test_each_image_of_a_batch_is_a_card_that_can_be_made_again(made):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from .. import asking, canvas
 from ..backend_process import BackendProcess
+from ..cards import Card
 from ..geometry import Area, request_size
 from ..jobs import Stage, kept_text
 from ..link import Link
@@ -194,11 +195,14 @@ class Controller(QtCore.QObject):
             canvas.write_fields(document, settings.to_text())
             self._save()
 
-    def _ask(self, request: Request, document, area: Area, pixels: Sequence[bytes], typed: str) -> None:
-        """Ask for a request that does not come from the fields."""
+    def _ask(self, request: Request, document, card: Card, pixels: Sequence[bytes]) -> None:
+        """Ask for a request that comes from a card and not from the fields."""
         self._link.start()
         place = self._fields.place if self._fields.place != canvas.Place.REPLACE.value else canvas.Place.ABOVE.value
-        self.session.generate(request, document, area, tuple(pixels), place, order=self._queue.order, typed=typed)
+        self.session.generate(
+            request, document, card.area, tuple(pixels), place, order=self._queue.order, softness=card.softness,
+            typed=card.typed,
+        )  # fmt: skip
 
     def _why_not(self, operation: Operation, model_id: str) -> str:
         task = next(task for task in TASKS if task.operation is operation)

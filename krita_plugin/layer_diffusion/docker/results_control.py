@@ -14,7 +14,6 @@ from .. import canvas
 from ..cards import Card, cards_of
 from ..composing import seen, thumbnail
 from ..exporting import save_openraster, save_png
-from ..geometry import Area
 from ..history import History
 from ..jobs import Job, Stage
 from ..notices import Notice
@@ -47,13 +46,13 @@ class Surroundings:
 
     Attributes:
         report: shows a notice.
-        generate: asks for a request, for an area of a document, with the pixels of its inputs and the prompt as typed.
+        generate: asks for a request that was made of a card, for a document, with the pixels of its inputs.
         place: returns where a result goes in a document, and which layer it replaces, told which one it was to.
         choose: puts a layer, by its id, into the picker of a source.
     """
 
     report: Callable[[Notice], None]
-    generate: Callable[[Request, object, Area, Sequence[bytes], str], None]
+    generate: Callable[[Request, object, Card, Sequence[bytes]], None]
     place: Callable[[object, str], tuple[str, str]]
     choose: Callable[[Source, str], None]
 
@@ -222,11 +221,11 @@ class Results(QtCore.QObject):
 
     def _again(self, card: Card, inputs: Sequence[bytes]) -> None:
         request = again(card, secrets.randbelow(MAX_SEED + 1))
-        self._around.generate(request, self._document, card.area, inputs, card.typed)
+        self._around.generate(request, self._document, card, inputs)
 
     def _remake(self, card: Card, role: Role, ready: tuple[Picture, ...]) -> None:
         request, pixels = remade(card, role, secrets.randbelow(MAX_SEED + 1), ready)
-        self._around.generate(request, self._document, card.area, (pixels,), card.typed)
+        self._around.generate(request, self._document, card, (pixels,))
 
     def _delete(self, card: Card) -> None:
         if self._wanted == card.id:

@@ -1,5 +1,6 @@
 """Driver: where in the stack results go, each taken back by one undo; with the stand-in."""
 
+from results import click
 from vocabulary import Docker, names, nodes, paint, pixel, select, state, step
 
 SIDE = 128
@@ -179,6 +180,14 @@ def clipped_by_a_soft_selection(h, d):
     d.find("clip").setChecked(False)
     alpha = pixel(group.childNodes()[0], 64, 64)[3]
     h.check("clipped", abs(alpha - 128) <= 1, alpha)
+    document.setSelection(None)
+    before = len(nodes(document))
+    yield from click(h, d, 0)
+    yield h.click(d.find("card_again"), at=(8, 8))
+    yield h.until(lambda: len(nodes(document)) == before + 1, 30, "the same again")
+    yield d.ready()
+    alpha = pixel(nodes(document)[-1].childNodes()[0], 64, 64)[3]
+    h.check("clipped again, without the selection", abs(alpha - 128) <= 1, alpha)
     document.setModified(False)
 
 
