@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import zipfile
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from .geometry import Area
 from .parameters import infotext
 from .pixels import Picture, filled_up, to_rgba
 from .png import png
+from .protocol.request import Role
 from .qt import QtGui
 from .scaling import image_bytes
 
@@ -25,15 +27,27 @@ ORA_THUMBNAIL_SIDE = 256
 def save_png(path: Path, card: Card, pictures: Sequence[Picture]) -> list[Path]:
     """Write the layers of a card, each as it is and as large as the area it was made for; return the files.
 
-    One layer takes the path, of several each one its name with the role put in. Raises `OSError`.
+    One layer takes the path; of several each one takes its name with the role put in, and a number where one of these
+    files is there already: it is the path alone that somebody has agreed to replace. Raises `OSError`.
     """
-    written = []
-    for role, picture in zip(card.roles, pictures, strict=True):
-        target = path if len(pictures) == 1 else path.with_name(f"{path.stem}.{role.value}{path.suffix}")
+    targets = [path]
+    if len(pictures) > 1:
+        targets = unused(path, lambda path: [_with_role(path, role) for role in card.roles])
+    for target, picture in zip(targets, pictures, strict=True):
         data = png(card.area.width, card.area.height, to_rgba(filled_up(picture, card.area)), infotext(card.layer_set))
         _write(target, lambda file, data=data: file.write(data))
-        written.append(target)
-    return written
+    return targets
+
+
+def _with_role(path: Path, role: Role) -> Path:
+    return path.with_name(f"{path.stem}.{role.value}{path.suffix}")
+
+
+def unused(path: Path, files: Callable[[Path], list[Path]] = lambda path: [path]) -> list[Path]:
+    """Return the files of a path, or of the first one with a number in its name for which none of them is there."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+    candidates = map(files, itertools.chain([path], numbered))
+    return next(targets for targets in candidates if not any(target.exists() for target in targets))
 
 
 def save_openraster(path: Path, card: Card, pictures: Sequence[Picture]) -> None:

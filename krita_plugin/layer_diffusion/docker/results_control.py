@@ -13,7 +13,7 @@ from pathlib import Path
 from .. import canvas
 from ..cards import Card, cards_of
 from ..composing import seen, thumbnail
-from ..exporting import save_openraster, save_png
+from ..exporting import save_openraster, save_png, unused
 from ..history import History
 from ..jobs import Job, Stage
 from ..notices import Notice
@@ -254,7 +254,8 @@ class Results(QtCore.QObject):
         path = Path(chosen)
         self._folder = path.parent
         if path.suffix not in kinds.values():
-            path = path.with_name(path.name + kinds[kind])
+            # What the dialog asked about was the name without it.
+            (path,) = unused(path.with_name(path.name + kinds[kind]))
         save = save_openraster if path.suffix == ".ora" else save_png
 
         def failed(error: Exception) -> None:

@@ -154,6 +154,12 @@ def made_again(h, d, document):
     yield h.until((folder / "scene.blend.png").exists, 10, "the picture of the last layer")
     saved = sorted(path.name for path in folder.glob("scene*"))
     h.check("one for each layer", saved == ["scene.background.png", "scene.blend.png", "scene.foreground.png"], saved)
+    before = (folder / "scene.blend.png").read_bytes()
+    (folder / "scene.background.png").unlink()
+    yield from save_as(h, d, folder / "scene")  # the dialog adds no suffix
+    yield h.until((folder / "scene-2.blend.png").exists, 10, "the picture of the last layer beside those")
+    h.check("nothing is replaced unasked", (folder / "scene.blend.png").read_bytes() == before)
+    h.check("they stay together", (folder / "scene-2.background.png").exists(), sorted(folder.glob("scene*")))
     reasons(h, d)
     d.find("results_view").why_not = lambda operation, model: ""  # the stand-in does more than it says
     yield from choose_in_menu(h, d, 0, "background_again")
