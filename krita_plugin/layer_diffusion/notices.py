@@ -42,3 +42,10 @@ class Trouble(Exception):
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message, hint)
         self.notice = Notice(message, hint)
+
+
+class Busy(Trouble):
+    """Krita is at work on a document, with a stroke for example; it passes by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(tr("Krita is busy with this document."), tr("Try again in a moment."))

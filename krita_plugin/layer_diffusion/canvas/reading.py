@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..geometry import Area
-from ..notices import Trouble
+from ..notices import Busy
 from ..pixels import faded, is_empty, to_bgra, to_rgba
 from ..qt import QtCore, QtGui
 from ..scaling import image_bytes, scaled
@@ -51,10 +51,10 @@ def capture(document, choices: Sequence[str], area: Area, step: int = 1) -> Capt
     """Return what choices show together in an area of the document, every `step`-th row of it.
 
     Masks, opacity, blending and everything within groups are as Krita shows them; colours are converted to sRGB. The
-    document is not touched. Raises `Trouble` when there is nothing to choose or Krita is busy.
+    document is not touched. Raises `Trouble` when there is nothing to choose, `Busy` when Krita is.
     """
     if not is_idle(document):
-        raise Trouble(tr("Krita is busy with this document."), tr("Try again in a moment."))
+        raise Busy()
     if VISIBLE in choices:
         return _projection(document, area, step)
     nodes = [node for choice in choices for node in nodes_of(document, choice)]
@@ -66,7 +66,7 @@ def capture(document, choices: Sequence[str], area: Area, step: int = 1) -> Capt
 def thumbnail_of(document, choice: str, area: Area, size: tuple[int, int]):
     """Return as a `QImage` of `size` (width, height) what would be sent, made of some of the rows only.
 
-    Raises `Trouble` when there is nothing to see or Krita is busy.
+    Raises `Trouble` when there is nothing to see, `Busy` when Krita is at work.
     """
     step = max(1, area.height // (THUMBNAIL_ROWS * size[1]))
     return image_of(capture(document, (choice,), area, step).rgba(size), size)
@@ -87,7 +87,7 @@ def stamp(document, choice: str, area: Area) -> object:
     """Return a value that is equal to an earlier one as long as the picture of a choice is the same.
 
     It takes a millisecond for each layer, as Krita tells nothing of changes: `SAMPLED_ROWS` rows are compared. Raises
-    `Trouble` as `capture` does.
+    `Trouble` when there is nothing to choose.
     """
     if choice == VISIBLE:
         return area, _rows(document.pixelData, area)

@@ -13,7 +13,7 @@ from ..cards import Card
 from ..geometry import Area, request_size
 from ..jobs import Stage, kept_text
 from ..link import Link
-from ..notices import Notice, Trouble
+from ..notices import Busy, Notice, Trouble
 from ..operations import TASKS, why_not
 from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, ModelInfo
@@ -24,7 +24,7 @@ from ..session import LinkState, Session
 from ..settings import Settings, SizeMode, prompts_of, prompts_text
 from ..styles import Styles
 from ..translation import tr
-from .arrivals import Arrivals
+from .arrivals import RETRY_MS, Arrivals
 from .backend_control import Backend
 from .backend_view import BackendView
 from .background import Background
@@ -43,6 +43,8 @@ LOOK_MS = 400
 """Krita does not tell when the selection or the active document changes; looking costs microseconds."""
 SAVE_MS = 1000
 START_MS = 500
+MOST_TRIES = 40
+"""How often Generate looks whether Krita is at rest, `RETRY_MS` apart, before it says that it is not."""
 BUILTIN, FIRST_PROMPT = "builtin", "red apple"
 """The model that is there without a download, and something that it can draw."""
 
@@ -96,6 +98,8 @@ class Controller(QtCore.QObject):
         self._looking_soon = self._timer(0, self.look)
         self._looking_at_results = self._timer(0, lambda: self.results.look(canvas.active_document()))
         self._saving = self._timer(SAVE_MS, self._save)
+        self._tries = 0
+        self._generating_soon = self._timer(RETRY_MS, self._try_to_generate)
         self._starting = self._timer(START_MS, self._link.start)
         self._starting.timeout.connect(self.arrivals.restore)
         panel.show_settings(self._fields)
@@ -152,7 +156,15 @@ class Controller(QtCore.QObject):
     # What the person does
 
     def generate(self) -> None:
-        """Ask for what the fields say; whatever is wrong with them is said in the error line."""
+        """Ask for what the fields say; whatever is wrong with them is said in the error line.
+
+        What Krita is about to finish is waited for, a stroke say, since it belongs to the layers that are asked about.
+        """
+        self._tries = MOST_TRIES
+        self._try_to_generate()
+
+    def _try_to_generate(self) -> None:
+        self._tries -= 1
         if self._panel.seed.die.isChecked():
             self._panel.seed.show_seed(secrets.randbelow(MAX_SEED + 1), True)
         self._read_fields()
@@ -174,7 +186,10 @@ class Controller(QtCore.QObject):
             clips = settings.clip and settings.size_mode is SizeMode.SELECTION
             softness = canvas.softness(document, area) if clips else None
         except Trouble as error:
-            self.session.report(error.notice)
+            if isinstance(error, Busy) and self._tries > 0:
+                self._generating_soon.start()
+            else:
+                self.session.report(error.notice)
         except LayerDiffusionError as error:
             self.session.report(Notice.of(error))
         except ValueError as error:

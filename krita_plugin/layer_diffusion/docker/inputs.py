@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from .. import canvas
 from ..geometry import Area
-from ..notices import Trouble
+from ..notices import Busy, Trouble
 from ..operations import SOURCES
 from ..protocol.request import Source
 from ..translation import tr
@@ -40,7 +40,7 @@ class Inputs:
             self._show(source, picker, document, area)
 
     def capture(self, document, area: Area) -> dict[Source, canvas.Capture]:
-        """Return what the pictures of a request show now. Raises `Trouble` naming the picker that has none."""
+        """Return what the pictures of a request show now. Raises `Trouble` naming the picker that has none, or `Busy`."""
         captures = {}
         for source in self._panel.sources:
             with _named(source):
@@ -93,6 +93,8 @@ def rendered(captures: Mapping[Source, canvas.Capture], size: tuple[int, int]) -
 def _named(source: Source) -> Iterator[None]:
     try:
         yield
+    except Busy:
+        raise
     except Trouble as error:
         raise Trouble(f"{tr(SOURCES[source])}: {tr(error.notice.message)}", error.notice.hint) from error
 

@@ -43,6 +43,7 @@ class Reader:
     def read(self, choice):
         """The picture of a choice: its function from (x, y) to (red, green, blue, alpha)."""
         document = self.document
+        document.waitForDone()
         before, steps = state(document), history(self.h)
         rgba = self.canvas.capture(document, (choice,), self.area).rgba((SIDE, SIDE))
         self.h.check("reading changes nothing", (state(document), history(self.h)) == (before, steps), names(document))

@@ -16,6 +16,7 @@ def run(h):
     yield from completed_anywhere(h, d)
     yield from stroke(h, d, document, gate)
     gate.unlink()
+    yield from asked_during_a_stroke(h, d, document)
     yield from cancelled(h, d, document)
     yield from errors(h, d, document)
     yield from closed(h, d, document, gate)
@@ -131,6 +132,24 @@ def stroke(h, d, document, gate):
     document.waitForDone()
     painted = bytes(nodes(document)[0].pixelData(0, 0, 300, 300))
     h.check("the stroke is whole", painted.count(b"\xff" * 4) < 300 * 300)
+
+
+def asked_during_a_stroke(h, d, document):
+    """A layer is read when the stroke on it is over, without being asked for again."""
+    before = len(nodes(document))
+    d.dock.panel.operation.choose("refine")
+    document.setActiveNode(nodes(document)[0])
+    yield h.until(lambda: d.find("generate").isEnabled(), 5, "the button")
+    x, y = h.canvas_point()
+    yield h.drag([(x - 120, y + 60), (x, y + 70), (x + 60, y + 60)], hold=True)
+    d.start("a stroke of it")
+    yield 0.6
+    h.check("it waits without an error", not d.session.jobs and not d.error(), (d.stages(), d.error()))
+    yield h.release()
+    yield h.until(lambda: len(nodes(document)) == before + 1, 20, "the layer after the stroke")
+    yield d.ready()
+    h.check("no error afterwards", not d.error(), d.error())
+    d.dock.panel.operation.choose("object")
 
 
 def cancelled(h, d, document):
