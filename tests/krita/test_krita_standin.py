@@ -52,6 +52,10 @@ def test_results_are_cards(krita, standin, tmp_path):
     krita("results.py", standin, folder=str(tmp_path))
 
 
+def test_what_is_sent_are_the_layers_as_they_stand(krita, standin):
+    krita("given.py", standin)
+
+
 def test_styles_are_saved_changed_and_deleted(krita, standin):
     krita("styles.py", standin)
 

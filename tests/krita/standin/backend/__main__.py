@@ -4,8 +4,8 @@ Words in the prompt make it behave: "held" waits until the file `gate` lies in t
 connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "replaced"
 closes the connection as if a newer one were there, "die" ends the process in the middle of the first try, "memory"
 fails, "refused" is refused, "hazy" is not as transparent as it should be, "in line" waits for others of these words, as
-all jobs of the real one do, "scene" makes three layers of each image, the last one hidden. Copy the folder `standin`,
-since it keeps its marks in the working folder.
+all jobs of the real one do, "scene" makes three layers of each image, the last one hidden. The requests and the
+pictures that come with them are kept in the working folder, as are its marks, so copy the folder `standin`.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from websockets.sync.server import serve  # noqa: E402
 
 from protocol import VERSION, messages  # noqa: E402
 from protocol.errors import ErrorCode, LayerDiffusionError  # noqa: E402
-from protocol.images import frames  # noqa: E402
+from protocol.images import Assembler, frames  # noqa: E402
 from protocol.job import Box, Layer, LayerSet, ModelInfo, Phase, Progress, Thumbnail, Verdict  # noqa: E402
 from protocol.request import Operation, Role  # noqa: E402
 
@@ -44,6 +44,7 @@ MODELS = (
         ("red apple", "green apple", "pineapple", "apple pie", "ghost", "glass of milk", "teapot", "red balloon"),
     ),
     ModelInfo("other", "Another model with a name that is rather long", "sdxl", 1024, (Operation.OBJECT,), ""),
+    ModelInfo("all", "Everything", "sdxl", 1024, tuple(Operation), ""),
 )
 ABOUT_FILES = (
     messages.ListFiles, messages.Install, messages.PauseInstall, messages.ResumeInstall, messages.CancelInstall,
@@ -191,15 +192,26 @@ class Client:
                     return
 
 
+def keep(image):
+    """Pictures of a request change nothing about a disc, but the driver may look at them."""
+    if image is not None:
+        path = HERE / "given" / f"{image.job}-{image.index}"
+        path.parent.mkdir(exist_ok=True)
+        path.with_suffix(".part").write_bytes(image.pixels)
+        path.with_suffix(".part").rename(path)
+
+
 CLIENTS = {}
 
 
 def talk(connection):
     client: Any = None
+    assembler = Assembler()
     try:
         for text in connection:
             if isinstance(text, bytes):
-                continue  # pictures of a request change nothing about a disc
+                keep(assembler.add(text))
+                continue
             message = messages.parse(text)
             if isinstance(message, messages.Hello):
                 client = CLIENTS.setdefault(message.client_id, Client())
