@@ -56,6 +56,10 @@ def test_what_is_sent_are_the_layers_as_they_stand(krita, standin):
     krita("given.py", standin)
 
 
+def test_the_preview_lies_where_the_layers_will(krita, standin):
+    krita("overlay.py", standin)
+
+
 def test_styles_are_saved_changed_and_deleted(krita, standin):
     krita("styles.py", standin)
 

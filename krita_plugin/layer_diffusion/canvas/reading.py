@@ -12,7 +12,6 @@ from ..notices import Busy
 from ..pixels import faded, is_empty, to_bgra, to_rgba
 from ..qt import QtCore, QtGui
 from ..scaling import image_bytes, scaled
-from ..translation import tr
 from .choices import VISIBLE, empty, nodes_of, parents
 from .documents import SRGB, hidden, id_of, is_idle, is_layer, layers_in, space_of
 

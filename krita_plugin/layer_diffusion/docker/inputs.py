@@ -40,7 +40,10 @@ class Inputs:
             self._show(source, picker, document, area)
 
     def capture(self, document, area: Area) -> dict[Source, canvas.Capture]:
-        """Return what the pictures of a request show now. Raises `Trouble` naming the picker that has none, or `Busy`."""
+        """Return what the pictures of a request show now.
+
+        Raises `Trouble` naming the picker that has none, `Busy` when Krita is at work.
+        """
         captures = {}
         for source in self._panel.sources:
             with _named(source):
