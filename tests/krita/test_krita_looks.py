@@ -18,5 +18,13 @@ def test_looks(krita, standin, tmp_path):
     shutil.copytree(folder, ARTEFACTS / "looks", dirs_exist_ok=True)
 
 
+def test_looks_in_german_with_twice_the_pixels(krita, standin, tmp_path):
+    german = {"LANG": "de_DE.UTF-8", "LANGUAGE": "de", "QT_SCALE_FACTOR": "2"}
+    folder = tmp_path / "german"
+    folder.mkdir()
+    krita("german.py", standin, environment=german, folder=str(folder))
+    shutil.copytree(folder, ARTEFACTS / "looks" / "german", dirs_exist_ok=True)
+
+
 def test_each_document_has_its_own_fields(krita, standin, tmp_path):
     krita("documents.py", standin, folder=str(tmp_path))

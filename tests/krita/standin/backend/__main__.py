@@ -40,7 +40,7 @@ MODELS = (
         "sd15",
         128,
         (Operation.OBJECT,),
-        "A small model for trying things out; install SDXL or SD1.5 for real work.",
+        "a small model for trying things out; install SDXL or SD1.5 for real work",
         ("red apple", "green apple", "pineapple", "apple pie", "ghost", "glass of milk", "teapot", "red balloon"),
     ),
     ModelInfo("other", "Another model with a name that is rather long", "sdxl", 1024, (Operation.OBJECT,), ""),

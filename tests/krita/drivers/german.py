@@ -1,0 +1,22 @@
+"""Driver: the docker in German, with twice the pixels, as wide as usual and narrow; with the stand-in.
+
+The pictures go into the folder `args["folder"]`.
+"""
+
+from looks import WIDE, narrow, operations, sized
+from vocabulary import Docker, paint
+
+
+def run(h):
+    document = h.new_document(256, 256)
+    document.setActiveNode(paint(document, "apple", (200, 50, 40, 255), 80, 80, 90, 90))
+    yield 0.5
+    d = Docker(h)
+    yield d.ready()
+    h.check("it speaks German", d.find("generate").text() == "Objekt erzeugen", d.find("generate").text())
+    h.check("with twice the pixels", d.dock.devicePixelRatioF() == 2, d.dock.devicePixelRatioF())
+    d.dock.setFloating(True)
+    yield from sized(d, WIDE)
+    yield from d.made(document, "a red apple")
+    yield from operations(h, d)
+    yield from narrow(h, d)
