@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import builds, environment, hardware, krita, offline, plugin, uninstall
+from . import builds, environment, hardware, krita, network, offline, plugin, uninstall
 from .environment import DEFAULT, Wish
 from .errors import InstallerError
 from .lock import only_one
@@ -67,6 +67,8 @@ def put_plugins(profiles: list[krita.Profile], python: Path, wish: Wish = DEFAUL
     """Put the plugin into each of the profiles, or write it as a zip when there is none; return where."""
     if not profiles:
         return [plugin.make_zip(zip_file(), python, wish.wheels)]
+    for sentence in network.left_out():
+        print(sentence, flush=True)
     return [plugin.install(profile, python, wish.wheels) for profile in profiles]
 
 

@@ -8,10 +8,11 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from krita_plugin.build import HERE, NAME, PROTOCOL, WEBSOCKETS, assemble, build_zip
 
-from . import environment, krita, kritarc
+from . import environment, krita, kritarc, network
 from .errors import InstallerError
 from .pip import Pip
 
@@ -25,11 +26,12 @@ def install(profile: krita.Profile, python: Path, wheels: Path | None = None) ->
     `wheels` is a folder of packages to use instead of the network. Raises `InstallerError`.
     """
     wheel = websockets_wheel(python, wheels)
+    earlier = backend(profile)
     try:
         plugin = assemble(profile.plugins, wheel)
         _actions(profile).parent.mkdir(exist_ok=True)
         (profile.plugins / ACTION).replace(_actions(profile))
-        _connect(plugin, python)
+        _connect(plugin, python, earlier)
         kritarc.enable(profile.settings)
     except OSError as error:
         raise InstallerError(
@@ -44,8 +46,10 @@ def _actions(profile: krita.Profile) -> Path:
     return profile.plugins.parent / "actions" / ACTION
 
 
-def _connect(plugin: Path, python: Path | None) -> None:
-    backend = {"root": str(environment.ROOT), "home": str(environment.home())}
+def _connect(plugin: Path, python: Path | None, earlier: dict[str, Any]) -> None:
+    """Write what the plugin knows of its backend; `earlier` is what it knew before."""
+    variables = network.handed_on(earlier.get("environment"))
+    backend = {"root": str(environment.ROOT), "home": str(environment.home()), "environment": variables}
     if python is not None:
         backend["python"] = str(python)
     environment.write(plugin / BACKEND, json.dumps(backend, indent=1))
@@ -57,13 +61,13 @@ def withdrawn() -> Iterator[None]:
 
     After an error it stays so, until the installer has run to its end.
     """
-    plugins = [profile.plugins / NAME for profile in krita.find() if is_ours(profile)]
+    plugins = [(profile.plugins / NAME, backend(profile)) for profile in krita.find() if is_ours(profile)]
     try:
-        for plugin in plugins:
-            _connect(plugin, None)
+        for plugin, earlier in plugins:
+            _connect(plugin, None, earlier)
         yield
-        for plugin in plugins:
-            _connect(plugin, environment.python())
+        for plugin, earlier in plugins:
+            _connect(plugin, environment.python(), earlier)
     except OSError as error:
         raise InstallerError(f"Krita's folder of plugins cannot be written ({error}).", "Close Krita.") from error
 
@@ -74,8 +78,11 @@ def is_ours(profile: krita.Profile) -> bool:
     return known.get("home") == str(environment.home()) or known.get("python") == str(environment.python())
 
 
-def backend(profile: krita.Profile) -> dict[str, str]:
-    """Return what the plugin in this profile knows of its backend: `python`, `root`, `home`; {} when nothing."""
+def backend(profile: krita.Profile) -> dict[str, Any]:
+    """Return what the plugin in this profile knows of its backend; {} when nothing.
+
+    `python`, `root` and `home` are paths, `environment` is an object of variables for the backend.
+    """
     try:
         known = json.loads((profile.plugins / NAME / BACKEND).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,6 +1,7 @@
 """Starts the backend, finds out where it listens, and ends it.
 
-The backend lives in an environment of its own, which the installer made and named in `backend.json` beside this file.
+The backend lives in an environment of its own, which the installer made and named in `backend.json` beside this file,
+with the proxies and the mirror that were set in its terminal: Krita's menu starts Krita without them.
 It is never run with `sys.executable`: inside Krita on Windows that is krita.exe.
 """
 
@@ -84,7 +85,7 @@ class BackendProcess:
             threading.Thread(target=process.wait, name="layer-diffusion-end", daemon=True).start()
 
     def _start(self) -> Address:
-        python, root = self._installed()
+        python, root, variables = self._installed()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         command = [python, "-m", "backend", "serve", "--parent", str(os.getpid()), "--idle", str(self.idle_minutes)]
         try:
@@ -92,7 +93,7 @@ class BackendProcess:
                 self._process = subprocess.Popen(
                     command,
                     cwd=root,
-                    env=_environment(root),
+                    env=_environment(root, variables),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -112,15 +113,16 @@ class BackendProcess:
             self.stop()
         return address
 
-    def _installed(self) -> tuple[str, str]:
+    def _installed(self) -> tuple[str, str, dict[str, str]]:
         try:
             config = json.loads(self._config.read_text(encoding="utf-8"))
             python, root = config["python"], config["root"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            variables = {name: str(value) for name, value in config.get("environment", {}).items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Trouble(mark("The backend is not installed for this Krita."), INSTALL) from error
         if not Path(python).exists() or not Path(root).is_dir():
             raise Trouble(mark("The backend was moved or removed after it was installed."), INSTALL)
-        return python, root
+        return python, root, variables
 
     def _ready(self, process: subprocess.Popen[bytes]) -> Address:
         """Wait for the one line that the backend writes when it listens."""
@@ -164,8 +166,11 @@ def _read(process: subprocess.Popen[bytes], lines: queue.Queue[bytes]) -> None:
     lines.put(b"")
 
 
-def _environment(root: str) -> dict[str, str]:
-    """The environment without what belongs to Krita's own Python and, in an AppImage, to its libraries."""
+def _environment(root: str, variables: dict[str, str]) -> dict[str, str]:
+    """The environment without what belongs to Krita's own Python and, in an AppImage, to its libraries.
+
+    `variables` are added where they are not set in either spelling.
+    """
     mine = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE")
     environment = {key: value for key, value in os.environ.items() if key not in mine}
     bundle = environment.get("APPDIR")
@@ -173,5 +178,7 @@ def _environment(root: str) -> dict[str, str]:
         for key in ("LD_LIBRARY_PATH", "PATH"):
             kept = [part for part in environment.get(key, "").split(os.pathsep) if part and not part.startswith(bundle)]
             environment[key] = os.pathsep.join(kept)
+    present = {name.upper() for name in environment}
+    environment.update({name: value for name, value in variables.items() if name.upper() not in present})
     environment.update(PYTHONPATH=root, PYTHONUTF8="1")
     return environment

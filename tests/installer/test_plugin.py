@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from installer import environment, krita, kritarc, plugin
+from installer import commands, environment, krita, kritarc, network, plugin
 from installer.errors import InstallerError
 
 from . import wheels
@@ -32,6 +32,14 @@ def python(tmp_path):
     return shutil.copy(sys.executable, tmp_path / "python3")
 
 
+@pytest.fixture(autouse=True)
+def direct(monkeypatch):
+    """A terminal in which no network setting is made."""
+    for name in network.NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 def good(profile):
     return [good for good, _ in plugin.status(profile)]
 
@@ -40,7 +48,8 @@ def test_install_and_status(profile, python, fetched):
     assert good(profile) == [False]
     folder = plugin.install(profile, python)
     known = json.loads((folder / "backend.json").read_text())
-    assert known == {"python": str(python), "root": str(environment.ROOT), "home": str(environment.home())}
+    places = {"python": str(python), "root": str(environment.ROOT), "home": str(environment.home())}
+    assert known == {**places, "environment": {}}
     assert (profile.plugins / "layer_diffusion.desktop").is_file()
     assert good(profile) == [True, True, True, True]
     profile.settings.write_text("[python]\nenable_layer_diffusion=false\n")
@@ -75,6 +84,56 @@ def test_while_packages_change_no_krita_can_start_the_backend(own_folders, pytho
     with pytest.raises(InstallerError), plugin.withdrawn():
         raise InstallerError("It failed.", "Try again.")
     assert "python" not in plugin.backend(profile)
+
+
+def test_proxies_and_mirror_are_told_and_kept(profile, python, fetched, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "localhost")
+    monkeypatch.setenv("NO_PROXY", "second")
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror")
+    plugin.install(profile, python)
+    first = {"https_proxy": "http://proxy:3128", "no_proxy": "localhost", "HF_ENDPOINT": "https://mirror"}
+    assert plugin.backend(profile)["environment"] == first
+
+    monkeypatch.delenv("HTTPS_PROXY")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("HF_ENDPOINT", "https://other")
+    plugin.install(profile, python)
+    second = {"https_proxy": "http://proxy:3128", "HF_ENDPOINT": "https://other"}
+    assert plugin.backend(profile)["environment"] == second
+
+
+def test_proxies_are_kept_while_packages_change(own_folders, python, fetched, monkeypatch):
+    (own_folders / "home/.local/share/krita").mkdir()
+    [profile] = krita.find()
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    plugin.install(profile, python)
+    monkeypatch.delenv("http_proxy")
+    with pytest.raises(InstallerError), plugin.withdrawn():
+        raise InstallerError("It failed.", "Try again.")
+    plugin.install(profile, python)
+    assert plugin.backend(profile)["environment"] == {"http_proxy": "http://proxy:3128"}
+
+
+@pytest.mark.parametrize("known", ["[]", '"x"', '{"environment": ["x"]}', '{"environment": {"http_proxy": null}}'])
+def test_damaged_file_of_the_backend_is_written_anew(profile, python, fetched, known):
+    (plugin.install(profile, python) / "backend.json").write_text(known)
+    plugin.install(profile, python)
+    assert plugin.backend(profile)["environment"] == {} and plugin.backend(profile)["python"] == str(python)
+
+
+def test_passwords_of_proxies_are_not_written_and_that_is_said(profile, python, fetched, monkeypatch, capsys):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    plugin.install(profile, python)
+    monkeypatch.setenv("HTTPS_PROXY", "http://anna:secret@proxy:3128")
+    monkeypatch.setenv("http_proxy", "anna:secret@proxy:3128")
+    commands.put_plugins([profile], python)
+    assert "environment" in plugin.backend(profile) and plugin.backend(profile)["environment"] == {}
+    said = capsys.readouterr().out
+    assert "HTTPS_PROXY holds a user name or a password" in said and "HTTP_PROXY holds" in said
+    assert "start Krita from this terminal" in said
+    assert not [path for path in profile.plugins.rglob("*") if path.is_file() and b"secret@" in path.read_bytes()]
+    assert "secret" not in said
 
 
 def test_removed_with_its_switch_and_nothing_else(profile, python, fetched):

@@ -18,11 +18,11 @@ def start(plugin, tmp_path):
     """Make a `BackendProcess` whose backend is the given program, run in a folder of its own."""
     made = []
 
-    def make(program: str):
+    def make(program: str, **more):
         (tmp_path / "backend").mkdir()
         (tmp_path / "backend" / "__main__.py").write_text(PREPARE + program, encoding="utf-8")
         config = tmp_path / "backend.json"
-        config.write_text(json.dumps({"python": sys.executable, "root": str(tmp_path)}), encoding="utf-8")
+        config.write_text(json.dumps({"python": sys.executable, "root": str(tmp_path), **more}), encoding="utf-8")
         process = plugin("backend_process").BackendProcess(tmp_path / "log" / "backend.log", config)
         made.append(process)
         return process
@@ -46,6 +46,24 @@ def test_runs_as_told_and_ends_when_stopped(start, tmp_path, monkeypatch, plugin
     assert backend.address().port == 7 and said(tmp_path)[0] == pid
     backend.stop()
     assert_ended(pid)
+
+
+def test_has_the_network_settings_of_the_installer_unless_krita_has_its_own(start, tmp_path, monkeypatch):
+    for name in ("http_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://krita:1")
+    monkeypatch.setenv("https_proxy", "")
+    monkeypatch.chdir(tmp_path)
+    written = {
+        "http_proxy": "http://written:2", "https_proxy": "http://written:3", "no_proxy": "intern",
+        "HF_ENDPOINT": "https://mirror", "PYTHONUTF8": "0",
+    }
+    start("print(json.dumps(dict(os.environ)), file=open('said', 'w'))\n" + READY, environment=written).address()
+    has = said(tmp_path)
+    assert has["HTTP_PROXY"] == "http://krita:1" and "http_proxy" not in has
+    assert has["https_proxy"] == "" and "HTTPS_PROXY" not in has
+    assert has["no_proxy"] == "intern" and has["HF_ENDPOINT"] == "https://mirror"
+    assert has["PYTHONUTF8"] == "1", "what the backend needs is not to be changed"
 
 
 def test_starts_anew_after_its_end(start, tmp_path, monkeypatch):
@@ -86,6 +104,7 @@ def test_backend_that_says_why_it_failed_is_quoted(start, plugin):
     [
         (None, "The backend is not installed for this Krita."),
         ("{}", "The backend is not installed for this Krita."),
+        ('{"python": "p", "root": "/", "environment": []}', "The backend is not installed for this Krita."),
         ('{"python": "/nowhere/python", "root": "/"}', "The backend was moved or removed after it was installed."),
     ],
 )
