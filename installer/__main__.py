@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import builds, commands, environment, hardware
+from . import builds, commands, environment, hardware, offline
 from .environment import Wish
 from .errors import InstallerError
 
@@ -102,7 +102,10 @@ def _choices() -> argparse.ArgumentParser:
 
 
 def _wish(options: argparse.Namespace) -> Wish:
-    """Follow the common options, and return what they say about packages."""
+    """Follow the common options, and return what they say about packages. Raises `InstallerError`."""
+    folder = options.offline.absolute() if options.offline else None
+    if folder:
+        offline.check(folder)
     if options.proxy:
         # Python takes the name in small letters before the one in capitals.
         names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -117,7 +120,7 @@ def _wish(options: argparse.Namespace) -> Wish:
     torch = options.torch
     if torch == "auto":
         torch = builds.choose(hardware.detect()).build.name
-    return Wish(torch, options.offline.absolute() if options.offline else None)
+    return Wish(torch, folder)
 
 
 def _setup(options: argparse.Namespace, rest: list[str]) -> int:

@@ -59,6 +59,9 @@ def prepare(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) -
         if environment.ready(wish):
             # What the tests need besides does not touch what the backend runs with.
             return environment.ensure(wish, tests, pip)
+        if wish.offline:
+            # Before what is there is taken apart.
+            offline.check_packages(wish.offline)
         with plugin.withdrawn():
             return environment.ensure(wish, tests, pip)
 
@@ -75,8 +78,6 @@ def put_plugins(profiles: list[krita.Profile], python: Path, wish: Wish = DEFAUL
 def install(wish: Wish, dry_run: bool = False) -> int:
     """Everything: plan, environment, plugin in every Krita, models of an offline folder. Run it again to repair."""
     start = time.monotonic()
-    if wish.offline:
-        offline.check(wish.offline)
     profiles = krita.find()
     for line in plan(wish, profiles):
         print(line, flush=True)

@@ -154,13 +154,13 @@ def websockets_wheel(python: Path, wheels: Path | None = None) -> Path:
     """
     folder = environment.home() / "downloads"
     name = f"websockets-{WEBSOCKETS}-py3-none-any.whl"
-    if not _is_whole(folder / name):
+    if not is_whole(folder / name):
         (folder / name).unlink(missing_ok=True)
         fetch_websockets(Pip(python, environment.log(), wheels), folder)
     return folder / name
 
 
-def _is_whole(wheel: Path) -> bool:
+def is_whole(wheel: Path) -> bool:
     """Whether all of a wheel is there, as its own sums say: what stopped in the middle may have left a part."""
     try:
         with zipfile.ZipFile(wheel) as archive:

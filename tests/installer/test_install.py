@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from backend.models.catalogue import BASES
-from installer import environment
+from installer import environment, offline
+from installer.errors import InstallerError
 from installer.lock import NAME as LOCK
 from installer.lock import only_one
 
@@ -38,6 +39,7 @@ class User:
         wheels.needed(self.offline / "wheels", environment.requirements()[0], "+cpu")
         (self.offline / "models/layers").mkdir(parents=True)
         (self.offline / "models/layers/layer_sd15_joint.safetensors").write_bytes(b"weights")
+        offline.seal(self.offline)
         self.variables = {
             "HOME": str(self.home),
             "PATH": "/nowhere",
@@ -163,6 +165,7 @@ def test_killed_in_the_middle_and_finished_by_the_next_run(user):
         # The environment is made anew for another build, and that one never ends to load.
         text = SLOW.format(port=reached.getsockname()[1])
         wheels.wheel(user.offline / "wheels", "torch", "2.13.0+cu126", "torch", text)
+        offline.seal(user.offline)
         process = user.start("install", "--torch", "cu126", "--offline", str(user.offline))
         waiting, _ = reached.accept()
         with waiting:
@@ -170,6 +173,7 @@ def test_killed_in_the_middle_and_finished_by_the_next_run(user):
             process.communicate()
     assert not user.complete() and not user.connected()
     wheels.wheel(user.offline / "wheels", "torch", "2.13.0+cu126", "torch")
+    offline.seal(user.offline)
     user.run("install", "--torch", "cu126", "--offline", str(user.offline))
     assert user.complete() and user.connected()
 
@@ -177,6 +181,7 @@ def test_killed_in_the_middle_and_finished_by_the_next_run(user):
 def test_failure_leaves_nothing_that_looks_finished(user):
     [torch] = (user.offline / "wheels").glob("torch-*")
     torch.write_bytes(torch.read_bytes()[:-200])
+    offline.seal(user.offline)
     process = user.start("install", "--torch", "cpu", "--offline", str(user.offline))
     out, _ = process.communicate()
     assert process.returncode == 2 and "arrived damaged" in out and "Traceback" not in out.rpartition("damaged")[2]
@@ -214,12 +219,29 @@ def test_one_installer_at_a_time(user):
 
 
 def test_offline_folder_without_packages(user, tmp_path):
-    process = user.start("install", "--offline", str(tmp_path / "empty"))
+    for command in ("install", "setup", "plugin"):
+        process = user.start(command, "--offline", str(tmp_path / "empty"))
+        out, _ = process.communicate()
+        assert process.returncode == 2 and "installer collect" in out
+    assert not user.program.exists()
+
+
+def test_damaged_package_is_noticed_before_the_environment_is_touched(user):
+    user.install()
+    before = user.tree()
+    wheels.wheel(user.offline / "wheels", "torch", "2.13.0+cu126", "torch", "x = 1\n")
+    offline.seal(user.offline)
+    [torch] = (user.offline / "wheels").glob("torch-*cu126*")
+    content = bytearray(torch.read_bytes())
+    content[len(content) // 2] ^= 1
+    torch.write_bytes(content)
+    process = user.start("install", "--torch", "cu126", "--offline", str(user.offline))
     out, _ = process.communicate()
-    assert process.returncode == 2 and "installer collect" in out
+    assert process.returncode == 2 and f"{torch} is damaged. Make it on a computer with a network" in out
+    assert user.tree() == before and user.complete() and user.connected()
 
 
-def test_folder_is_collected_from_an_index(user, tmp_path):
+def test_folder_is_collected_from_an_index_and_installed_from(user, tmp_path):
     with wheels.index(user.offline / "wheels", wheels.Fault()) as address:
         user.variables["PIP_INDEX_URL"] = address
         user.variables["LAYER_DIFFUSION_TORCH_INDEX"] = address
@@ -227,3 +249,30 @@ def test_folder_is_collected_from_an_index(user, tmp_path):
     assert "--offline FOLDER --torch cpu" in said
     got = {path.name for path in (tmp_path / "stick/wheels").iterdir()}
     assert {"torch-2.13.0+cpu-py3-none-any.whl", "websockets-15.0.1-py3-none-any.whl"} <= got
+    user.run("install", "--torch", "cpu", "--offline", str(tmp_path / "stick"))
+    assert user.complete() and user.connected()
+
+
+@pytest.mark.parametrize("last", ["torch-", "opencv"])
+def test_collecting_that_was_killed_looks_unfinished_and_goes_on(user, tmp_path, last):
+    stick = tmp_path / "stick"
+    fault = wheels.Fault("stall", last)
+    with wheels.index(user.offline / "wheels", fault) as address:
+        user.variables["PIP_INDEX_URL"] = address
+        user.variables["LAYER_DIFFUSION_TORCH_INDEX"] = address
+        process = user.start("collect", "--torch", "cpu", str(stick))
+        assert fault.reached.wait(120)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        # What a copy leaves that was cut off.
+        (stick / "wheels").mkdir(parents=True, exist_ok=True)
+        [torch] = (user.offline / "wheels").glob("torch-*")
+        half = stick / "wheels" / torch.name.replace("cpu", "cu126")
+        half.write_bytes(torch.read_bytes()[:-200])
+        with pytest.raises(InstallerError, match="is no folder that was collected to its end"):
+            offline.check(stick)
+        fault.kind = ""
+        user.run("collect", "--torch", "cpu", str(stick))
+    offline.check(stick)
+    offline.check_packages(stick)
+    assert not half.exists()

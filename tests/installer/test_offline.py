@@ -1,13 +1,16 @@
-"""Models of an offline folder, and what people see of a long copy."""
+"""The marker and the models of an offline folder, and what people see of a long copy."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
-from installer import offline, progress
+from installer import builds, offline, progress
 from installer.errors import InstallerError
+
+from . import wheels
 
 
 @pytest.fixture
@@ -16,6 +19,7 @@ def stick(tmp_path, monkeypatch):
     for name in ("checkpoints/a.safetensors", "checkpoints/b/model_index.json", "checkpoints/old.ckpt"):
         (tmp_path / "stick/models" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "stick/models" / name).write_bytes(name.encode())
+    (tmp_path / "stick/wheels").mkdir()
     return tmp_path / "stick"
 
 
@@ -25,6 +29,82 @@ def test_models_are_copied_once_and_pickled_ones_never(stick, tmp_path):
     assert offline.copy_models(stick) == []
     (tmp_path / "installed/checkpoints/a.safetensors").write_bytes(b"half")
     assert [path.name for path in offline.copy_models(stick)] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_models_of_the_same_size_with_other_content_are_copied(stick, tmp_path, sealed):
+    if sealed:
+        offline.seal(stick)
+    offline.copy_models(stick)
+    copy = tmp_path / "installed/checkpoints/a.safetensors"
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[:-1] + b"?")
+    assert offline.copy_models(stick) == [copy] and copy.read_bytes() == whole
+    assert offline.copy_models(stick) == []
+
+
+def test_model_that_changed_since_it_was_collected_does_not_come(stick, tmp_path):
+    offline.seal(stick)
+    model = stick / "models/checkpoints/a.safetensors"
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    with pytest.raises(InstallerError, match="a.safetensors is not as it was collected. Put the model there anew"):
+        offline.copy_models(stick)
+    assert not list((tmp_path / "installed").rglob("a.safetensors*"))
+
+
+def test_finished_folder_with_models_that_came_later_is_accepted(stick):
+    wheels.wheel(stick / "wheels", "torch", "2.13.0", "torch")
+    offline.seal(stick)
+    (stick / "models/loras").mkdir()
+    (stick / "models/loras/later.safetensors").write_bytes(b"later")
+    offline.check(stick)
+    offline.check_packages(stick)
+    assert set(offline.collected(stick)) == {
+        "wheels/torch-2.13.0-py3-none-any.whl", "models/checkpoints/a.safetensors",
+        "models/checkpoints/b/model_index.json",
+    }
+
+
+@pytest.mark.parametrize("part", [0, 1, 50, 0.5, 0.99])
+def test_folder_whose_marker_is_only_a_part_is_refused(stick, part):
+    wheels.wheel(stick / "wheels", "torch", "2.13.0", "torch")
+    offline.seal(stick)
+    marker = stick / offline.MARKER
+    text = marker.read_bytes()
+    marker.write_bytes(text[: int(part * len(text)) if isinstance(part, float) else part])
+    with pytest.raises(InstallerError, match="no folder that was collected to its end. Make it on .* collect FOLDER"):
+        offline.check(stick)
+
+
+@pytest.mark.parametrize("name", ["wheels/torch-2.13.0-py3-none-any.whl", "models/checkpoints/b/model_index.json"])
+def test_folder_that_lost_something_is_refused(stick, name):
+    wheels.wheel(stick / "wheels", "torch", "2.13.0", "torch")
+    offline.seal(stick)
+    whole = (stick / name).read_bytes()
+    for content in (whole[:-1], whole + b"?", b""):
+        (stick / name).write_bytes(content)
+        with pytest.raises(InstallerError, match=f"{name} in .* is not as it was collected. Make it"):
+            offline.check(stick)
+    (stick / name).unlink()
+    with pytest.raises(InstallerError, match=f"{name} in .* is missing. Make it"):
+        offline.check(stick)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_collecting_anew_that_fails_takes_the_marker_away(stick, monkeypatch, step):
+    wheels.wheel(stick / "wheels", "torch", "2.13.0", "torch")
+    offline.seal(stick)
+    steps = iter(range(2))
+
+    def download(self, packages, folder, options=()):
+        if next(steps) == step:
+            raise InstallerError("It failed.", "Try again.")
+
+    monkeypatch.setattr(offline.Pip, "download", download)
+    with pytest.raises(InstallerError, match="It failed"):
+        offline.collect(stick, Path("python3"), builds.BUILDS["cpu"])
+    with pytest.raises(InstallerError, match="no folder that was collected"):
+        offline.check(stick)
 
 
 def test_models_that_do_not_fit_are_not_begun(stick, tmp_path, monkeypatch):

@@ -59,10 +59,16 @@ def needed(folder: Path, requirements: list[str], torch: str = "") -> Path:
 
 
 class Fault:
-    """What goes wrong with a file: "" nothing, "503", "cut" after half of it, "hash" a wrong one is announced."""
+    """What goes wrong with a file: "" nothing, "503", "cut" after half of it, "hash" a wrong one is announced.
 
-    def __init__(self, kind: str = "") -> None:
+    With "stall" half of a file comes and `reached` is set; nothing more comes until the client has gone. `name` is how
+    the names of the files begin with which it goes wrong.
+    """
+
+    def __init__(self, kind: str = "", name: str = "") -> None:
         self.kind = kind
+        self.name = name
+        self.reached = threading.Event()
 
 
 @contextlib.contextmanager
@@ -91,7 +97,11 @@ def index(folder: Path, fault: Fault) -> Iterator[str]:
             if fault.kind == "503":
                 self.send_error(503)
                 return
-            self._answer(path.read_bytes(), "application/octet-stream", fault.kind == "cut")
+            cut = fault.kind in ("cut", "stall") and path.name.startswith(fault.name)
+            self._answer(path.read_bytes(), "application/octet-stream", cut)
+            if cut and fault.kind == "stall":
+                fault.reached.set()
+                self.rfile.read(1)
 
         def _answer(self, body: bytes, kind: str, cut: bool = False) -> None:
             self.send_response(200)
