@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import builds, hardware
 from .errors import InstallerError
-from .pip import Cause, Pip, PipError
+from .pip import Cause, Pip, PipError, explain
 from .progress import size
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +35,8 @@ for name in sys.argv[1:]:
         assert file.size in (None, size)
 """
 """Asked of the environment's Python: whether pip and the named packages are there with all of their files."""
+HERE = (Cause.DISK, Cause.ACCESS, Cause.MEMORY)
+"""Causes that lie in this computer, not in what puts pip into an environment."""
 
 
 @dataclass(frozen=True)
@@ -261,11 +263,27 @@ def _create() -> None:
         write(home() / SIGN, "environment, downloads and models in this folder belong to Layer Diffusion.\n")
         # A copied program does not find the libraries that some Pythons keep beside it.
         venv.create(folder(), clear=True, symlinks=os.name != "nt", with_pip=True)
-    except (OSError, subprocess.CalledProcessError) as error:
+    except subprocess.CalledProcessError as error:
+        # What puts pip there failed, in another process.
+        said = (error.output or b"").decode("utf-8", "replace")
+        explained = explain(said, log(), error.returncode)
+        raise (explained if explained.cause in HERE else _without_pip(said)) from error
+    except OSError as error:
         raise InstallerError(
             f"The environment in {folder()} could not be made ({error}).",
             "Check that the disk has space and that the folder is yours, or choose another with --home.",
         ) from error
+    if not _works():
+        raise _without_pip()
+
+
+def _without_pip(said: str = "") -> InstallerError:
+    words = said.strip().splitlines()
+    return InstallerError(
+        f"The Python {sys.executable} could not put pip into the environment{f' ({words[-1]})' if words else ''}.",
+        "Install its venv module anew (on Debian and Ubuntu: sudo apt-get install --reinstall python3-venv), or use "
+        "a Python from python.org, then run the same command again.",
+    )
 
 
 def free_space() -> int:

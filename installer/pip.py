@@ -63,6 +63,17 @@ class PipError(InstallerError):
         self.began = began
 
 
+class NoPip(InstallerError):
+    """A Python has no pip."""
+
+    def __init__(self, python: str) -> None:
+        super().__init__(
+            f"The Python {python} has no pip.",
+            "Install it (on Debian and Ubuntu: sudo apt-get install python3-pip; elsewhere: "
+            f"{python} -m ensurepip), then run the same command again.",
+        )
+
+
 class Pip:
     """pip of one environment.
 
@@ -82,13 +93,13 @@ class Pip:
         self.fetched = 0
 
     def install(self, packages: Sequence[str], index: str | None = None) -> None:
-        """Install packages; `index` is asked besides the usual one. Raises `PipError`."""
+        """Install packages; `index` is asked besides the usual one. Raises `PipError` and `NoPip`."""
         # Only built packages: a compiler is not to be expected, and its messages explain nothing.
         extra = ["--extra-index-url", index] if index and not self._offline else []
         self._run("install", "--only-binary=:all:", *extra, *packages)
 
     def download(self, packages: Sequence[str], folder: Path, options: Sequence[str] = ()) -> None:
-        """Fetch packages, and what they need, as files into a folder. Raises `PipError`."""
+        """Fetch packages, and what they need, as files into a folder. Raises `PipError` and `NoPip`."""
         self._run("download", "--only-binary=:all:", "--dest", str(folder), *options, *packages)
 
     def _run(self, *arguments: str) -> None:
@@ -101,7 +112,10 @@ class Pip:
         said = _read(self._log, before)
         self.fetched += arrived(said)
         if status:
-            raise explain(said, self._log, status)
+            raise explain(said, self._log, status) if said or self._is_there() else NoPip(self._python)
+
+    def _is_there(self) -> bool:
+        return subprocess.run([self._python, "-c", "import pip"], capture_output=True).returncode == 0
 
 
 def _read(path: Path, start: int) -> str:

@@ -22,6 +22,7 @@ from .diagnostics import FORMAT, Recorder
 from .hub import Hub
 from .supervisor import Target
 
+log = logging.getLogger(__name__)
 IDLE = 900.0
 """Seconds after which an idle backend gives memory back: a pause, not a moment's thought."""
 
@@ -84,6 +85,11 @@ async def _serve(
                 "listens on": f"{host}:{port}", "encrypted": "yes" if context else "no", "cluster": cluster or "none",
                 "idle minutes": f"{idle / 60:g}", "models folder": str(folder()),
             }
+            if access.is_shared(host) and context is None:
+                log.warning(
+                    "connections to %s are not encrypted, so prompts, pictures and the access token can be read on the "
+                    "network: start with --tls-certificate PEM (and --tls-key PEM) to encrypt them", host,
+                )
             _print(
                 {
                     "event": "ready",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import venv
 
 import pytest
 
@@ -133,6 +134,26 @@ def test_python_without_venv_says_what_to_install(monkeypatch):
     monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InstallerError, match="python3-venv"):
         environment.ensure(pip=FakePip())
+
+
+@pytest.mark.parametrize(
+    ("program", "cause"),
+    [
+        ("", r"could not put pip into the environment\. Install its venv module anew"),
+        ("import sys; sys.exit('no wheel of pip')", r"could not put pip into the environment \(no wheel of pip\)\. "),
+        ("raise OSError(28, 'No space left on device')", r"The disk is full\. Free some space"),
+    ],
+    ids=["does nothing", "fails", "full disk"],
+)
+def test_environment_without_pip_is_explained_and_not_taken_for_a_whole_one(monkeypatch, program, cause):
+    def setup(self, context):
+        self._call_new_python(context, "-c", program, stderr=subprocess.STDOUT)
+
+    monkeypatch.setattr(venv.EnvBuilder, "_setup_pip", setup)
+    pip = FakePip()
+    with pytest.raises(InstallerError, match=cause):
+        environment.ensure(CPU, pip=pip)
+    assert environment.python().exists() and pip.installed == [] and not environment.ready()
 
 
 def test_too_little_space_is_said_before_anything_is_fetched(made, monkeypatch):

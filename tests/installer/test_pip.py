@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
 
-from installer.pip import Cause, Pip, PipError, arrived, explain
+from installer import environment
+from installer.pip import Cause, NoPip, Pip, PipError, arrived, explain
 
 from . import wheels
 
@@ -48,6 +51,16 @@ def test_faults_of_the_index(pip, stock, tmp_path, monkeypatch, fault, cause):
     # A cut-off file of unknown length can also be told by its wrong hash.
     assert caught.value.cause is cause or (fault == "cut" and caught.value.cause is Cause.HASH)
     assert not list((tmp_path / "got").glob("*.whl"))
+
+
+def test_python_without_pip_is_named(tmp_path):
+    venv.create(tmp_path / "bare", symlinks=True, with_pip=False)
+    python = tmp_path / "bare/bin/python"
+    with pytest.raises(NoPip, match=f"The Python {python} has no pip. Install it .*run the same command again"):
+        Pip(python, tmp_path / "install.log").download(["torch"], tmp_path / "got")
+    collect = [python, "-m", "installer", "collect", "--torch", "cpu", tmp_path / "stick"]
+    answer = subprocess.run(collect, cwd=environment.ROOT, capture_output=True, text=True)
+    assert answer.returncode == 2 and "has no pip" in answer.stderr and "Traceback" not in answer.stderr
 
 
 def test_missing_release(pip, stock, tmp_path, monkeypatch):

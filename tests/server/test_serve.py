@@ -217,6 +217,24 @@ def test_encrypted_with_a_token_that_a_person_made(start: Any, tmp_path: Path) -
     assert server.end()[0] == 0 and token.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this address without being asked")
+@pytest.mark.parametrize(
+    ("host", "encrypted", "warned"),
+    [("127.0.0.2", False, True), ("127.0.0.2", True, False), ("localhost", False, False)],
+)
+def test_what_the_network_can_read_is_warned_of(
+    start: Any, tmp_path: Path, host: str, encrypted: bool, warned: bool
+) -> None:
+    certificate = tmp_path / "backend.pem"
+    trustme.CA().issue_cert(host).private_key_and_cert_chain_pem.write_to_path(certificate)
+    server = start("--host", host, *(["--tls-certificate", str(certificate)] if encrypted else []))
+    assert server.line()["event"] == "ready"
+    server.process.send_signal(signal.SIGTERM)
+    _, _, log = server.end()
+    warnings = [line for line in log.splitlines() if " WARNING " in line and "can be read on the network" in line]
+    assert len(warnings) == warned and all("--tls-certificate" in line and host in line for line in warnings)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
