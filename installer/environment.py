@@ -29,12 +29,15 @@ OLDEST = (3, 11)
 CHECK = "import torch, diffusers, transformers, safetensors, websockets, PIL, numpy, cv2"
 WHOLE = """
 import importlib.metadata, pip, sys
-for name in sys.argv[1:]:
+for package in sys.argv[1:]:
+    name, _, pinned = package.partition("==")
+    version = importlib.metadata.version(name).partition("+")[0]
+    assert pinned in ("", version)
     for file in importlib.metadata.files(name):
         size = file.locate().stat().st_size
         assert file.size in (None, size)
 """
-"""Asked of the environment's Python: whether pip and the named packages are there with all of their files."""
+"""Asked of the environment's Python: whether pip and the packages, as of `_pins`, are there with all of their files."""
 HERE = (Cause.DISK, Cause.ACCESS, Cause.MEMORY)
 """Causes that lie in this computer, not in what puts pip into an environment."""
 
@@ -125,7 +128,7 @@ def ready(wish: Wish = DEFAULT, tests: bool = False) -> bool:
     wanted = {"run": _digest(requirements()[0]), **({"test": _digest(requirements()[1])} if tests else {})}
     if any(present.get(name) != digest for name, digest in wanted.items()):
         return False
-    return wish.torch in (None, present.get("torch")) and _works(_names(requirements()[0]))
+    return wish.torch in (None, present.get("torch")) and _works(_pins(requirements()[0]))
 
 
 def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) -> Path:
@@ -141,7 +144,7 @@ def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) ->
     parts = {"run": _digest(needed), **({"test": _digest(for_tests)} if tests else {})}
     present = _marker()
     # Packages that an interrupted pip left can pass for whole ones; only an empty environment is sure to be right.
-    of_now = _names(needed) if present.get("run") == parts["run"] else ()
+    of_now = _pins(needed) if present.get("run") == parts["run"] else ()
     if "run" not in present or wish.torch not in (None, present.get("torch")) or not _works(of_now):
         present = {}
         _create()
@@ -203,9 +206,10 @@ def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in foreign}
 
 
-def _names(packages: Iterable[str]) -> list[str]:
-    """Requirements without their versions."""
-    return [re.split(r"[^\w.-]", package)[0] for package in packages]
+def _pins(packages: Iterable[str]) -> list[str]:
+    """Requirements as `name==version` where exactly one is asked for, as `name` else."""
+    # Comparing ranges would need `packaging`, which a bare Python does not have; pip has kept to them.
+    return re.findall(r"^[\w.-]+(?:==[\w.]+)?", "\n".join(packages), re.MULTILINE)
 
 
 def _digest(packages: Sequence[str]) -> str:
@@ -233,10 +237,11 @@ def torch_build() -> str | None:
 
 
 def _works(packages: Iterable[str] = ()) -> bool:
-    """Whether the environment has a Python that is new enough, with pip and these packages, none of them damaged."""
+    """Whether the environment has a Python that is new enough, with pip and these packages, whole and as pinned."""
     question = f"{WHOLE}\nsys.exit(sys.version_info < {OLDEST})"
     try:
-        return subprocess.run([python(), "-c", question, *packages], capture_output=True).returncode == 0
+        asked = [python(), "-c", question, *packages]
+        return subprocess.run(asked, capture_output=True, env=clean_environment()).returncode == 0
     except OSError:
         return False
 

@@ -158,6 +158,20 @@ def test_packages_that_went_or_were_damaged_come_again(user):
         assert "are there already" in user.install()
 
 
+def test_other_release_of_a_pinned_package_is_noticed_and_replaced(user, tmp_path):
+    user.install()
+    python = user.program / "environment/bin/python"
+    version = [python, "-c", "import importlib.metadata; print(importlib.metadata.version('diffusers'))"]
+    pinned = subprocess.check_output(version, text=True)
+    other = wheels.wheel(tmp_path, "diffusers", "0.1", "diffusers")
+    replace = [python, "-m", "pip", "install", "--no-index", "--no-deps", "--force-reinstall", other]
+    subprocess.run(replace, check=True, env=user.variables)
+    assert subprocess.check_output(version, text=True) == "0.1\n"
+    assert "are there already" not in user.install()
+    assert subprocess.check_output(version, text=True) == pinned
+    assert "are there already" in user.install()
+
+
 def test_killed_in_the_middle_and_finished_by_the_next_run(user):
     user.install()
     with socket.create_server(("127.0.0.1", 0)) as reached:
