@@ -143,10 +143,13 @@ def take_away(with_models: bool) -> int:
         print("There was nothing to remove.")
     for path in kept:
         print(f"Kept: {path} ({size(_size(path))})")
-    if kept and not with_models:
+    for settings in uninstall.remembered():
+        print(f"Kept: section [{plugin.NAME}] of {settings}, the docker's settings and last prompts")
+        print("      (to forget them, close Krita and delete the lines of this section)")
+    if offline.models_folder() in kept and not with_models:
         print("`uninstall --models` removes the models that were installed, too.")
     return 0
 
 
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+def _size(place: Path) -> int:
+    return sum(path.lstat().st_size for path in (place, *place.rglob("*")) if not path.is_dir())

@@ -24,11 +24,20 @@ def disable(settings: Path) -> bool:
 
 def is_on(settings: Path) -> bool:
     """Whether the plugin is switched on."""
-    try:
-        text = settings.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return False
+    text = _read(settings)
     return bool(text) and enabled(text) == text
+
+
+def has_section(settings: Path, name: str) -> bool:
+    """Whether there is a section of this name."""
+    return bool(_section(_lines(_read(settings)), name).start)
+
+
+def _read(settings: Path) -> str:
+    try:
+        return settings.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
 
 
 def _change(settings: Path, edit: Callable[[str], str]) -> bool:
@@ -92,9 +101,9 @@ def _lines(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
-def _section(lines: list[str]) -> range:
-    """Line numbers of the section's content; empty and starting at 0 when there is no such section."""
-    start = next((index + 1 for index, line in enumerate(lines) if line.strip() == f"[{SECTION}]"), 0)
+def _section(lines: list[str], name: str = SECTION) -> range:
+    """Line numbers of a section's content; empty and starting at 0 when there is no such section."""
+    start = next((index + 1 for index, line in enumerate(lines) if line.strip() == f"[{name}]"), 0)
     if not start:
         return range(0)
     stop = next((index for index in range(start, len(lines)) if lines[index].lstrip().startswith("[")), len(lines))

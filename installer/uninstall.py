@@ -11,7 +11,7 @@ from backend.models.catalogue import BASES, CATALOGUE, LAYERS, LOCKS, PART
 from backend.models.registry import NAME as REGISTRY
 from backend.models.wanted import NAME as WANTED
 
-from . import environment, krita, lock, offline, plugin
+from . import environment, krita, kritarc, lock, offline, plugin
 from .errors import InstallerError
 
 
@@ -30,10 +30,23 @@ def uninstall(with_models: bool = False) -> tuple[list[Path], list[Path]]:
         _remove(path)
     for folder in (home, environment.default_home()):
         _remove_if_empty(folder)
-    kept = [path for path in (offline.models_folder(), home) if path.exists()][:1]
     # Kept results and styles are the person's.
     works = [profile.plugins.parent / plugin.NAME for profile in krita.find()]
-    return removed, kept + [path for path in works if path.exists()]
+    return removed, [path for path in (*_left(home), *works) if path.exists()]
+
+
+def remembered() -> list[Path]:
+    """Return Krita's settings files in which the docker has left what it remembers, its last prompts among it."""
+    return [profile.settings for profile in krita.find() if kritarc.has_section(profile.settings, plugin.NAME)]
+
+
+def _left(home: Path) -> Iterator[Path]:
+    """Yield the models' folder, and what lies in the program's folder beside it."""
+    models = offline.models_folder()
+    yield models
+    for path in sorted(home.iterdir()) if home.is_dir() else ():
+        if not (path.is_relative_to(models) or models.is_relative_to(path)):
+            yield path
 
 
 def _made(home: Path) -> Iterator[Path]:

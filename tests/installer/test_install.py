@@ -126,6 +126,24 @@ def test_what_the_person_made_or_brought_is_kept_and_named(user):
     assert {path for path in models.rglob("*") if path.is_file()} == set(own[:2]) and own[2].is_file()
 
 
+def test_whatever_is_kept_is_named(user, tmp_path):
+    theirs = tmp_path / "theirs"
+    user.variables["LAYER_DIFFUSION_MODELS"] = str(theirs)
+    user.install()
+    # As Krita writes what the docker asks it to remember.
+    remembered = '[layer_diffusion]\nprompts=["a red apple"]\n'
+    user.settings.write_text(user.settings.read_text() + "\n" + remembered)
+    kept = [theirs, user.program / "models", user.program / "notes.txt", user.krita / "layer_diffusion"]
+    for path in (kept[1] / "loras/mine.safetensors", kept[2], kept[3] / "styles.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"mine")
+    said = user.run("uninstall").splitlines()
+    named = [line.partition("Kept: ")[2] for line in said if line.startswith("Kept: /")]
+    assert named == [f"{kept[0]} (7 bytes)", *(f"{path} (4 bytes)" for path in kept[1:])]
+    assert f"Kept: section [layer_diffusion] of {user.settings}, the docker's settings and last prompts" in said
+    assert user.settings.read_text().endswith(remembered) and "enable_layer" not in user.settings.read_text()
+
+
 def test_folder_of_models_that_was_chosen_loses_only_the_layers(user, tmp_path):
     user.variables["LAYER_DIFFUSION_MODELS"] = str(tmp_path / "theirs")
     user.install()
