@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.builtin import scenes, translucent
@@ -113,13 +114,17 @@ def joint_rows(model: Model, judge: Judge, count: int) -> Iterator[tuple[str, st
 def background_rows(model: Model, judge: Judge, archive: Path, count: int) -> Iterator[tuple[str, str]]:
     """A background for an object: it is the scene asked for, and does not show the object again."""
     asked = list(pairs(count))
-    operation = Operation.BACKGROUND_FOR_OBJECT
-    images = [model.layers(operation, pair.scene_prompt, 1, given=[pair.foreground(archive)])[0] for pair in asked]
-    backgrounds = [image[Role.BACKGROUND] for image in images]
+    backgrounds, fits = [], []
+    for pair in asked:
+        given = pair.foreground(archive)
+        image = model.layers(Operation.BACKGROUND_FOR_OBJECT, pair.scene_prompt, 1, given=[given])[0]
+        backgrounds.append(image[Role.BACKGROUND])
+        fits.append(blend_psnr(image | {Role.FOREGROUND: _picture(given[1])}))
     right = placed(judge, backgrounds, [pair.scene for pair in asked])
     yield f"fg2bg ({count}): background named right", f"{right:.1%}"
     copies = named(judge, backgrounds, [pair.thing for pair in asked])[1]
     yield "fg2bg: the object is among the first five that the classifier sees in the background", f"{copies:.1%}"
+    yield "fg2bg: blend against the object over the background, dB", f"{_mean(fits):.1f}"
 
 
 def foreground_rows(model: Model, judge: Judge, count: int) -> Iterator[tuple[str, str]]:
@@ -131,11 +136,15 @@ def foreground_rows(model: Model, judge: Judge, count: int) -> Iterator[tuple[st
             given = pair.background()
             image = model.layers(Operation.OBJECT_ON_BACKGROUND, getattr(pair, prompt), 1, given=[given])[0]
             foregrounds.append(image[Role.FOREGROUND])
-            background = torch.from_numpy(given[1]).permute(2, 0, 1).float() / 255
-            fits.append(blend_psnr(image | {Role.BACKGROUND: background}))
+            fits.append(blend_psnr(image | {Role.BACKGROUND: _picture(given[1])}))
         first, five = named(judge, foregrounds, [pair.thing for pair in asked])
         yield f"bg2fg ({count}), prompt of {of}: object named right", f"{first:.1%}; among the first five {five:.1%}"
         yield f"bg2fg, prompt of {of}: blend against the object over the background, dB", f"{_mean(fits):.1f}"
+
+
+def _picture(pixels: NDArray[np.uint8]) -> Tensor:
+    """Pixels ``[H, W, C]`` of 0 to 255 as ``[C, H, W]`` in [0, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
 def _mean(values: Iterator[float] | Sequence[float]) -> float:
