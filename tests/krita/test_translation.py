@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import string
 
 import pytest
@@ -111,3 +112,19 @@ def test_unknown_language_is_english(plugin):
     assert translation.tr("{count} more", count=2) == "2 weitere"
     translation.choose("xx_XX")
     assert translation.tr("{count} more", count=2) == "2 more"
+
+
+def test_the_manual_says_the_same_in_german_with_the_words_of_the_docker():
+    english, german = (PLUGIN / "Manual.html").read_text(encoding="utf-8").split("<hr>")
+    shape = [re.findall(r"<(h1|h2|ul|li|code)\b", part) for part in (english, german)]
+    assert shape[0] == shape[1]
+    translated = json.loads((PLUGIN / "languages" / "de.json").read_text(encoding="utf-8"))
+    bold = [set(re.findall(r"<b>([^<]*)</b>", part)) for part in (english, german)]
+    words = {translated[word] for word in bold[0] if word in translated}
+    assert len(words) > 15 and words <= bold[1]
+
+
+def test_krita_lists_the_plugin_in_german_too():
+    lines = (PLUGIN.parent / "layer_diffusion.desktop").read_text(encoding="utf-8").splitlines()
+    keys = {line.split("=", 1)[0] for line in lines if "=" in line}
+    assert {"Name", "Comment", "Comment[de]"} <= keys

@@ -14,6 +14,8 @@ def run(h):
     d = Docker(h)
     yield d.ready()
     h.check("it speaks German", d.find("generate").text() == "Objekt erzeugen", d.find("generate").text())
+    named = h.krita.action("layer_diffusion_generate").text()
+    h.check("so do its actions", named == "Layer Diffusion: Erzeugen", named)
     h.check("with twice the pixels", d.dock.devicePixelRatioF() == 2, d.dock.devicePixelRatioF())
     d.dock.setFloating(True)
     yield from sized(d, WIDE)
