@@ -20,6 +20,7 @@ from protocol.errors import LayerDiffusionError
 
 from . import models
 from .client import ROOT, Client, running_backend
+from .models.header import read_header
 
 SETUP = "Run `python3 -m installer install` in the project's folder."
 AUTO = "Run `python3 -m installer install --torch auto` in the project's folder."
@@ -197,7 +198,13 @@ def installed_models() -> Iterator[Finding]:
 
 
 def half_downloaded() -> Iterator[Finding]:
-    """Files whose download stopped in the middle."""
+    """Files whose download stopped in the middle, under a name that says so or under that of the whole file."""
+    folders = (models.folder() / name for name in ("layers", "loras"))
+    for path in sorted(path for folder in folders for path in folder.rglob("*.safetensors")):
+        try:
+            read_header(path)
+        except LayerDiffusionError as error:
+            yield Finding(Level.BAD, "download", error.message, error.hint)
     for path in sorted(path for name in HALF for path in models.folder().rglob(name)):
         text = f"{path.name} is only a part: its download has not finished"
         advice = f"Install it again, which goes on where it stopped; or remove {path}."

@@ -52,9 +52,16 @@ BUILDS = {
     )
 }
 
+CUDA = {"cu130": ((7, 5), (12, 9)), "cu126": ((5, 0), (9, 0))}
+"""The lowest and the highest compute capability that a build has code for."""
 _UNKNOWN_CARD: tuple[int, int] = (7, 5)
 ARC = ("0x56", "0xe2")
 """How the PCI numbers of Intel's Arc cards begin (Alchemist, Battlemage); older graphics cannot run torch."""
+ROCM = frozenset(
+    f"gfx{name}"
+    for name in "900 906 908 90a 942 950 1030 1100 1101 1102 1103 1150 1151 1200 1201".split()
+)
+"""What torch's build for ROCm 7.2 has code for (its release script, .ci/docker/manywheel/build.sh)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,12 @@ def _for_gpu(gpu: Gpu, machine: Machine) -> Choice:
                 processor, f"{gpu.name}: /dev/kfd is missing", "Load the amdgpu driver with its compute part, then "
                 "run `python3 -m installer install --torch auto`.",
             )
+        if gpu.architecture and gpu.architecture not in ROCM:
+            return Choice(
+                processor, f"{gpu.name}: torch has no code for {gpu.architecture}",
+                "If ROCm works with it in the guise of a related card (HSA_OVERRIDE_GFX_VERSION), run "
+                "`python3 -m installer install --torch rocm7.2`.",
+            )
         return Choice(BUILDS["rocm7.2"], f"{gpu.name} with the amdgpu driver")
     number = gpu.name.partition(" ")[2]
     if machine.processor == "x86_64" and gpu.works and ("Arc" in gpu.name or number.startswith(ARC)):
@@ -110,23 +123,28 @@ def _for_gpu(gpu: Gpu, machine: Machine) -> Choice:
     return Choice(processor, f"{gpu.name}: not among the graphics that torch can use")
 
 
+def has_code(build: str, capability: tuple[int, int]) -> bool:
+    """Whether a build runs on NVIDIA cards of this compute capability; nothing is known against it for other builds."""
+    lowest, highest = CUDA.get(build, (capability, capability))
+    return lowest <= capability <= highest
+
+
 def _for_nvidia(gpu: Gpu, machine: Machine) -> Choice:
     """CUDA by driver and card.
 
     A toolkit runs on every driver of its major release: from 580 for CUDA 13, 525.60 (Windows: 528.33) for CUDA 12.
-    The builds hold code for the cards of compute capability 7.5 to 12 (CUDA 13.0) and 5.0 to 9.0 (CUDA 12.6).
     """
     again = "then run `python3 -m installer install --torch auto`."
     if not gpu.works:
         return Choice(BUILDS["cpu"], f"{gpu.name}: no driver", f"Install NVIDIA's driver 580 or newer, {again}")
     version = ".".join(map(str, gpu.driver))
     card = gpu.capability or _UNKNOWN_CARD
-    if card < (5, 0):
+    if card < CUDA["cu126"][0]:
         return Choice(BUILDS["cpu"], f"{gpu.name}: too old for torch")
-    if gpu.driver >= (580,) and card >= (7, 5):
+    if gpu.driver >= (580,) and has_code("cu130", card):
         return Choice(BUILDS["cu130"], f"{gpu.name}, driver {version}")
     oldest = (528, 33) if machine.system == "win32" else (525, 60)
-    if gpu.driver >= oldest and card <= (9, 0):
+    if gpu.driver >= oldest and has_code("cu126", card):
         return Choice(BUILDS["cu126"], f"{gpu.name}, driver {version}")
     return Choice(
         BUILDS["cpu"], f"{gpu.name}: its driver {version} is too old for torch",

@@ -34,6 +34,7 @@ class Gpu:
         works: whether a driver is loaded that programs can compute with.
         driver: its version, () when unknown.
         capability: of NVIDIA cards, the CUDA compute capability; None when unknown.
+        architecture: of AMD cards, the name of their instruction set, as in "gfx1100"; "" when unknown.
     """
 
     vendor: Vendor
@@ -41,6 +42,7 @@ class Gpu:
     works: bool
     driver: tuple[int, ...] = ()
     capability: tuple[int, int] | None = None
+    architecture: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def _pci_cards(root: Path) -> Iterator[Gpu]:
     """Linux: the PCI devices whose class is a display controller."""
+    architectures = _architectures(root)
     for device in sorted((root / "sys" / "bus" / "pci" / "devices").glob("*")):
         if not _text(device / "class").startswith("0x03"):
             continue
@@ -109,7 +112,31 @@ def _pci_cards(root: Path) -> Iterator[Gpu]:
             Vendor.AMD: driver == "amdgpu" and (root / "dev" / "kfd").exists(),
             Vendor.INTEL: driver in ("i915", "xe"),
         }[vendor]
-        yield Gpu(vendor, f"{vendor.name} {_text(device / 'device')}", works)
+        architecture = architectures.get(_location(device.name), "") if vendor is Vendor.AMD else ""
+        yield Gpu(vendor, f"{vendor.name} {_text(device / 'device')}", works, architecture=architecture)
+
+
+def _architectures(root: Path) -> dict[tuple[int, int], str]:
+    """Linux: the instruction sets of the cards that AMD's compute driver has, by their place on the PCI bus.
+
+    Source: the kernel's documentation of the topology of amdkfd in sysfs. A node of a processor has no version.
+    """
+    found = {}
+    for node in (root / "sys/class/kfd/kfd/topology/nodes").glob("*/properties"):
+        pairs = (line.split() for line in _text(node).splitlines())
+        values = {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+        version = values.get("gfx_target_version", 0)
+        if version:
+            # Two decimal digits each for minor and step; the name has the step in hexadecimal: 90010 is gfx90a.
+            name = f"gfx{version // 10000}{version // 100 % 100:x}{version % 100:x}"
+            found[values.get("domain", 0), values.get("location_id", -1)] = name
+    return found
+
+
+def _location(device: str) -> tuple[int, int]:
+    """The place of a PCI device, "0000:03:00.0", as amdkfd counts it: domain, and bus, device and function in one."""
+    domain, bus, slot, function = (int(part, 16) for part in re.split("[:.]", device))
+    return domain, bus << 8 | slot << 3 | function
 
 
 def _text(path: Path) -> str:

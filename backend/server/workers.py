@@ -4,40 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.metadata
+import logging
 import os
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from installer import hardware
+from installer.builds import has_code
 from protocol.messages import Preview, Running
 
 from .. import worker
 from .jobs import Job
 from .supervisor import Outcome, Supervisor, Target
 
-NVIDIA = ("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader")
+log = logging.getLogger(__name__)
+FIELDS = ("uuid,compute_cap", "uuid")
+"""What the driver's tool is asked of each card; an old one does not know the compute capability."""
 PATIENCE = 10.0
 """Seconds that the driver's tool may take."""
 
 
 async def targets() -> list[Target]:
     """The main function of a worker for each graphics card, or one for all that is there; may take `PATIENCE`."""
-    cards = await graphics_cards()
-    return [partial(worker.main, card=card) for card in cards] if len(cards) > 1 else [worker.main]
-
-
-async def graphics_cards() -> list[str]:
-    """The NVIDIA cards that may be used, as CUDA_VISIBLE_DEVICES calls them; empty when none can be told."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        visible = ",".join((await _told_by_driver()).split())
-    return [card.strip() for card in visible.split(",") if card.strip()]
+    if visible is not None:
+        # The person's choice; torch follows it by itself where it is a single card.
+        cards = [card.strip() for card in visible.split(",") if card.strip()]
+        return [partial(worker.main, card=card) for card in cards] if len(cards) > 1 else [worker.main]
+    there = await graphics_cards()
+    cards = usable(there, importlib.metadata.version("torch").partition("+")[2])
+    return [partial(worker.main, card=card) for card in cards] if len(there) > 1 and cards else [worker.main]
 
 
-async def _told_by_driver() -> str:
+async def graphics_cards() -> dict[str, tuple[int, ...]]:
+    """The NVIDIA cards, as CUDA_VISIBLE_DEVICES calls them, with their compute capability, () when unknown."""
+    for fields in FIELDS:
+        lines = (await _told_by_driver(fields)).splitlines()
+        if lines:
+            pairs = (line.partition(",") for line in lines)
+            return {card.strip(): hardware.numbers(capability) for card, _, capability in pairs if card.strip()}
+    return {}
+
+
+def usable(cards: Mapping[str, tuple[int, ...]], build: str) -> list[str]:
+    """The cards that this build of torch ("cu130", "" for a plain one) has code for."""
+    unknown = [card for card, capability in cards.items() if len(capability) == 2 and not has_code(build, capability)]
+    for card in unknown:
+        capability = ".".join(map(str, cards[card]))
+        log.warning("%s is left out: torch's build %s has no code for compute capability %s", card, build, capability)
+    return [card for card in cards if card not in unknown]
+
+
+async def _told_by_driver(fields: str) -> str:
     """What the driver's tool prints; empty when there is none, or it fails, or says nothing for `PATIENCE`."""
+    command = ("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader")
     try:
-        tool = await asyncio.create_subprocess_exec(*NVIDIA, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
+        tool = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
     except OSError:
         return ""
     try:

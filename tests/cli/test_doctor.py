@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from backend import doctor
 from backend.__main__ import main
@@ -94,6 +96,18 @@ def test_half_downloaded_model_is_named(tmp_path, monkeypatch):
     assert "joint.safetensors.part" in finding.text and str(tmp_path) in finding.advice
 
 
+@pytest.mark.parametrize("kept", [0, 8, 300, -1])
+def test_a_layer_file_that_was_cut_off_is_named(tmp_path, monkeypatch, kept):
+    monkeypatch.setenv("LAYER_DIFFUSION_MODELS", str(tmp_path))
+    path = tmp_path / "layers" / "layer_sd15_joint.safetensors"
+    path.parent.mkdir()
+    save_file({"a": torch.zeros(64)}, path)
+    assert list(doctor.half_downloaded()) == []
+    path.write_bytes(path.read_bytes()[:kept])
+    [finding] = doctor.half_downloaded()
+    assert finding.level is Level.BAD and path.name in finding.text and "download it again" in finding.advice
+
+
 def test_python_of_another_environment_and_unfinished_installation(monkeypatch):
     assert doctor.python().level is Level.GOOD
     environment.python().parent.mkdir(parents=True)
@@ -139,6 +153,8 @@ CODES = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
         (Gpu(Vendor.NVIDIA, "RTX 5090", True, (580, 65), (12, 0)), "CUDA", ["compute_90"], True, Level.GOOD, "RTX"),
         (Gpu(Vendor.NVIDIA, "NVIDIA 0x2684", False), "CUDA", CODES, False, Level.NOTE, "no driver"),
         (Gpu(Vendor.AMD, "AMD 0x744c", True), "CUDA", [], False, Level.BAD, "built for CUDA"),
+        (Gpu(Vendor.AMD, "AMD 0x744c", False), "ROCm", [], False, Level.NOTE, "/dev/kfd is missing"),
+        (Gpu(Vendor.AMD, "AMD 0x1638", True, architecture="gfx90c"), "", [], False, Level.NOTE, "no code for gfx90c"),
     ],
 )
 def test_graphics_card_against_driver_and_torch(gpu, kind, codes, used, level, said):

@@ -57,6 +57,27 @@ def test_cards_without_driver(tmp_path):
     assert hardware.detect("linux", tmp_path, says({})).gpus[1].works
 
 
+def node(root, number, version, location=0, domain=0):
+    """What amdkfd tells of a processor or a card."""
+    folder = root / "sys/class/kfd/kfd/topology/nodes" / str(number)
+    folder.mkdir(parents=True)
+    lines = {"cpu_cores_count": 0, "gfx_target_version": version, "location_id": location, "domain": domain}
+    (folder / "properties").write_text("".join(f"{key} {value}\n" for key, value in lines.items()))
+
+
+def test_instruction_sets_of_amd_cards_by_their_place(tmp_path):
+    card(tmp_path, "0000:03:00.0", AMD, "0x744c", "amdgpu")
+    card(tmp_path, "0000:0c:00.1", AMD, "0x1638", "amdgpu")
+    card(tmp_path, "0001:03:00.0", AMD, "0x740f", "amdgpu")
+    card(tmp_path, "0002:03:00.0", AMD, "0x740f", "amdgpu")
+    node(tmp_path, 0, 0)
+    node(tmp_path, 1, 110000, 0x300)
+    node(tmp_path, 2, 90012, 0xC01)
+    node(tmp_path, 3, 90010, 0x300, domain=1)
+    found = [gpu.architecture for gpu in hardware.detect("linux", tmp_path, says({})).gpus]
+    assert found == ["gfx1100", "gfx90c", "gfx90a", ""]
+
+
 def test_windows_adapters(tmp_path):
     ask = says({"powershell": "Intel(R) Arc(TM) A770 Graphics\r\nAMD Radeon RX 7900\r\nMicrosoft Basic Display\r\n"})
     assert [gpu.vendor for gpu in hardware.detect("win32", tmp_path, ask).gpus] == [INTEL, AMD]
@@ -88,6 +109,9 @@ def nvidia(driver, capability=(8, 6)):
         ("linux", [nvidia((580, 65), (3, 5))], "cpu"),
         ("linux", [nvidia((), None)], "cpu"),
         ("linux", [Gpu(AMD, "AMD 0x744c", True)], "rocm7.2"),
+        ("linux", [Gpu(AMD, "AMD 0x744c", True, architecture="gfx1100")], "rocm7.2"),
+        ("linux", [Gpu(AMD, "AMD 0x1638", True, architecture="gfx90c")], "cpu"),
+        ("linux", [Gpu(AMD, "a", True, architecture="gfx90c"), Gpu(AMD, "b", True, architecture="gfx90a")], "rocm7.2"),
         ("linux", [Gpu(AMD, "AMD 0x744c", False)], "cpu"),
         ("win32", [Gpu(AMD, "Radeon", True)], "plain"),
         ("linux", [Gpu(INTEL, "INTEL 0x56a0", True)], "xpu"),
@@ -104,6 +128,11 @@ def test_build_for_a_computer(system, gpus, build):
 @pytest.mark.parametrize("gpu", [nvidia((), None), nvidia((470, 10)), nvidia((570, 10), (12, 0))])
 def test_what_would_make_an_nvidia_card_usable(gpu):
     assert "driver" in builds.choose(Machine("linux", "x86_64", (gpu,))).advice
+
+
+def test_an_amd_card_that_torch_has_no_code_for():
+    choice = builds.choose(Machine("linux", "x86_64", (Gpu(AMD, "AMD 0x1638", True, architecture="gfx90c"),)))
+    assert "gfx90c" in choice.reason and "--torch rocm7.2" in choice.advice
 
 
 def test_mac():

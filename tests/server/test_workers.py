@@ -5,19 +5,33 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from backend import worker
-from backend.server.workers import graphics_cards, targets
+from backend.server.workers import targets
 from protocol.errors import ErrorCode
-from protocol.messages import Cancel, Cancelled, Failed, Generate, Queued, Running
+from protocol.images import Image
+from protocol.messages import (
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Generate,
+    ListModels,
+    Message,
+    Models,
+    Queued,
+    Running,
+)
 
 from .harness import Backend, Client, request
+from .program import ROOT
 
 
 @pytest.fixture
@@ -56,6 +70,36 @@ def test_clients_with_the_same_job_id_hear_of_their_own_job(two: Backend) -> Non
         one.until(Cancelled, job)
 
 
+def test_clients_take_turns_and_hear_nothing_of_each_other() -> None:
+    with Backend() as backend, backend.client() as many, backend.client() as one:
+        mine = [many.generate("wait")]
+        many.until(Running, mine[0])
+        mine += [many.generate("wait") for _ in range(3)]
+        many.until(Queued, mine[-1])
+        theirs = one.generate(seed=9)
+        one.until(Queued, theirs)
+        many.send(Cancel(mine[0]))
+        # It comes before three that were asked for first, and that do not end by themselves.
+        assert heard(one, Done, theirs) == {theirs}
+        assert isinstance(one.receive(), Image)
+        for job in mine[1:]:
+            many.send(Cancel(job))
+            assert heard(many, Cancelled, job) <= set(mine)
+        one.send(ListModels())
+        one.expect(Models)  # and nothing before it
+
+
+def heard(client: Client, kind: type[Message], last: str) -> set[str]:
+    """Listen until this is told of this job; return the jobs of all that was told."""
+    jobs: set[str] = set()
+    while True:
+        message = client.receive()
+        job = getattr(message, "job", None)
+        jobs |= {job} if job else set()
+        if isinstance(message, kind) and job == last:
+            return jobs
+
+
 def test_a_worker_that_dies_takes_only_its_own_job_along(two: Backend) -> None:
     with two.client() as client:
         kept = client.generate("wait")
@@ -92,10 +136,42 @@ def test_each_graphics_card_has_a_worker(tmp_path: Path, monkeypatch: pytest.Mon
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho GPU-1\necho GPU-2\n")
     tool.chmod(0o755)
-    assert [one.keywords for one in asyncio.run(targets()) if isinstance(one, partial)] == [
-        {"card": "GPU-1"}, {"card": "GPU-2"}
-    ]  # fmt: skip
+    assert cards_of(asyncio.run(targets())) == ["GPU-1", "GPU-2"]
     tool.write_text("#!/bin/sh\necho GPU-1\nexit 9\n")
     assert asyncio.run(targets()) == [worker.main]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1, 3")
-    assert asyncio.run(graphics_cards()) == ["1", "3"]
+    assert cards_of(asyncio.run(targets())) == ["1", "3"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for the driver's tool is a shell script")
+def test_a_card_that_torch_has_no_code_for_has_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0+cu130")
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho GPU-1, 6.1\necho GPU-2, 8.9\n")
+    tool.chmod(0o755)
+    assert cards_of(asyncio.run(targets())) == ["GPU-2"]
+    # A driver that does not know the compute capability: nothing speaks against its cards.
+    tool.write_text('#!/bin/sh\ncase "$1" in *compute*) exit 2;; esac\necho GPU-1\necho GPU-2\n')
+    assert cards_of(asyncio.run(targets())) == ["GPU-1", "GPU-2"]
+    # None of them: the backend computes without, as torch finds.
+    tool.write_text("#!/bin/sh\necho GPU-1, 6.1\necho GPU-2, 5.0\n")
+    assert asyncio.run(targets()) == [worker.main]
+
+
+def test_a_worker_knows_its_card_before_anything_can_load_torch() -> None:
+    lines = ["import os, sys", "from multiprocessing import Pipe", "from backend import worker"]
+    lines += [f"assert {name!r} not in sys.modules" for name in ("torch", "backend.engine")]
+    lines += [
+        "told = lambda _: print(os.environ['CUDA_VISIBLE_DEVICES'], 'torch' in sys.modules, file=sys.stderr)",
+        "worker.Worker.run = told",
+        "ours, other = Pipe()",
+        "worker.main(ours, card='GPU-7')",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr.strip()) == (0, "GPU-7 False")
+
+
+def cards_of(found: Sequence[object]) -> list[str]:
+    return [one.keywords["card"] for one in found if isinstance(one, partial)]
