@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .protocol import VERSION
 from .protocol.messages import Diagnostics
-from .protocol.private import without_home, without_quotations
+from .protocol.private import without_addresses, without_home, without_quotations
 from .session import Session
 from .settings import Settings
 
@@ -33,7 +33,8 @@ def text(
         "models": ", ".join(model.id for model in session.models) or "none",
         **{name: getattr(value, "value", value) for name, value in kept.items()},
     }  # fmt: skip
-    said = [without_home(without_quotations(f"{notice.message} {notice.hint}")) for notice in session.said]
+    notices = (without_quotations(f"{notice.message} {notice.hint}") for notice in session.said)
+    said = [without_home(without_addresses(words)) for words in notices]
     parts = [("Plugin", _listed(mine)), ("What the docker said last", said)]
     if told is not None:
         parts += [("Backend", _listed(told.report)), ("Last errors", list(told.errors))]

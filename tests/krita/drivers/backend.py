@@ -51,11 +51,12 @@ def diagnostics_alone(h, d):
 
     home = str(Path.home())
     d.session.report(Notice(f"{home}/file was not read for “a secret cat”.", "Try again."))
+    d.session.report(Notice("secret.example.org:7000 does not answer.", "Is it on?"))
     yield h.click(d.find("backend_diagnostics"))
     clipboard = QtWidgets.QApplication.clipboard()
     yield h.until(lambda: "== Backend" not in clipboard.text(), 10, "the diagnostics without a backend")
     text = clipboard.text()
-    h.check("what the docker said", "~/file was not read for …. Try again." in text, text)
+    h.check("what the docker said", "~/file was not read for …. Try again.\n… does not answer. Is it on?" in text, text)
     h.check("nothing private", "secret" not in text and home not in text, text)
     yield h.click(d.find("error_close"))
 
