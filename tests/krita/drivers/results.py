@@ -49,7 +49,7 @@ def shown_and_inserted(h, d, document):
     yield h.until(lambda: preview(h) is None, 5, "no preview after a second click")
     yield 0.6  # or the next click would be a double-click with this one
     yield from click(h, d, 0, double=True)
-    yield h.until(lambda: len(nodes(document)) == 2, 10, "the layers")
+    yield h.until(lambda: len(nodes(document)) == 2, 30, "the layers")
     yield 0.5
     group = nodes(document)[-1]
     h.check("named after the prompt", group.name() == "a red apple", group.name())
@@ -220,7 +220,7 @@ def by_actions(h, d, document):
     act(h, "preview_result")
     yield h.until(lambda: preview(h) is None, 5, "no preview")
     act(h, "insert_result")
-    yield h.until(lambda: len(nodes(document)) == 2, 10, "the layers")
+    yield h.until(lambda: len(nodes(document)) == 2, 30, "the layers")
     yield from step(h, document, "undo")
 
 
