@@ -1,6 +1,7 @@
 """Driver: layers as pictures for a request; without a backend."""
 
 import random
+from typing import Any
 
 from vocabulary import history, names, nodes, paint, rgba_at, select, state, step
 
@@ -28,7 +29,7 @@ class Reader:
 
     def __init__(self, h, canvas, area):
         self.h, self.canvas, self.area = h, canvas, area
-        self.document = None
+        self.document: Any = None
 
     def new(self):
         """A fresh document in front, in place of the last one."""
