@@ -38,11 +38,14 @@ def test_damaged_file_means_this_machine(plugin, tmp_path, text):
 
 
 def test_diagnostics_hold_no_prompts(plugin):
+    session = plugin("session").Session(lambda *_: None, lambda: None)
+    session.report(plugin("notices").Notice("“private” is no address.", "private:7000 does not answer."))
     settings = plugin("settings").Settings()
     words = {name: "private" for name, value in vars(settings).items() if "prompt" in name and value == ""}
     settings = dataclasses.replace(settings, negative="private", steps=33, **words)
-    text = plugin("diagnostics").text("5.2", "5.15", settings, "ready", (), None, ["a line"])
+    text = plugin("diagnostics").text("5.2", "5.15", settings, session, None, ["a line"])
     assert "private" not in text and "steps: 33" in text and "a line" in text and len(words) == 4
+    assert "… is no address. … does not answer." in text
 
 
 def test_end_of_a_log(plugin, tmp_path):
