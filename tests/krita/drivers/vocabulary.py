@@ -87,7 +87,20 @@ def state(document):
     """Everything of the document that an undo must bring back."""
     area = (0, 0, document.width(), document.height())
     tree = [(node.name(), node.type(), node.uniqueId().toString(), node.visible()) for node in nodes(document)]
-    return tree, [bytes(node.projectionPixelData(*area)) for node in nodes(document)], bytes(document.pixelData(*area))
+    pixels = [node.projectionPixelData(*area) for node in nodes(document)] + [document.pixelData(*area)]
+    return tree, [shown(bytes(each), document) for each in pixels]
+
+
+def shown(pixels, document):
+    """Pixels of the whole document's size with no colour where they are fully transparent.
+
+    Krita leaves a colour or none under an alpha of 0 in a group's projection, by the way that it was rendered.
+    """
+    size = len(pixels) // (document.width() * document.height())
+    alpha = {"U8": 1, "U16": 2, "F16": 2, "F32": 4}[document.colorDepth()]
+    clear, nothing = bytes(alpha), bytes(size)
+    each = (pixels[start : start + size] for start in range(0, len(pixels), size))
+    return b"".join(pixel if pixel[-alpha:] != clear else nothing for pixel in each)
 
 
 def history(h):
