@@ -168,7 +168,8 @@ def run(
         state = torch.load(target, weights_only=True)
         model.load_state_dict(state["model"])
         shadow.load_state_dict(state["shadow"])
-        optimizer.load_state_dict(state["optimizer"])
+        if "optimizer" in state:  # weights that were exported have none
+            optimizer.load_state_dict(state["optimizer"])
         clock.resume(state["step"], state["seconds"])
     rank = dist.get_rank() if dist.is_initialized() else 0
     source = random.Random(2 * clock.step + rank)
