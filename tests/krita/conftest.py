@@ -21,7 +21,10 @@ NEEDED = ("krita", "Xvfb", "openbox", "xdotool", "import", "dbus-run-session")
 REQUIRED = os.environ.get("LAYER_DIFFUSION_REQUIRE_KRITA") == "1"
 RESOURCES = os.environ.get("KRITA_HARNESS_CACHE") or "/var/tmp/krita-harness-cache"
 OTHER_ROOT = os.environ.get("LAYER_DIFFUSION_KRITA_ROOT") or None
-"""A folder with another Krita, made by harness/make_root.sh; it has a Python, but not the backend's environment."""
+"""A folder with another Krita, made by harness/make_root.sh. The backend runs in there too, with the Python and the
+environment of these tests; the stand-in with the Python that is there."""
+BACKEND = [Path(folder) for folder in (sys.base_prefix, sys.prefix) if folder != "/usr"]
+"""What the real backend needs beside the project. Debian's own Python is not the same in another root."""
 ARTEFACTS = Path(os.environ.get("LAYER_DIFFUSION_ARTEFACTS") or PROJECT / "test-artefacts" / "krita")
 
 
@@ -91,11 +94,10 @@ def krita(tmp_path, plugin_folder, request):
     def run(driver: str, root: Path, timeout: float = 120, settings=None, files=None, environment=None, **args) -> dict:
         missing = [program for program in NEEDED if shutil.which(program) is None]
         assert not missing, f"{', '.join(missing)} is missing; tests/krita/harness/install_krita.sh installs it"
-        if OTHER_ROOT and root.name != "standin":
-            pytest.skip("the environment of the real backend is not in LAYER_DIFFUSION_KRITA_ROOT")
         installed = tmp_path / "plugin"
         shutil.copytree(plugin_folder, installed, dirs_exist_ok=True)
-        config = {"python": "/usr/bin/python3" if OTHER_ROOT else sys.executable, "root": str(root)}
+        python = "/usr/bin/python3" if OTHER_ROOT and root.name == "standin" else sys.executable
+        config = {"python": python, "root": str(root)}
         (installed / "layer_diffusion" / "backend.json").write_text(json.dumps(config), encoding="utf-8")
         out = ARTEFACTS / request.node.name
         ours = {"first_start": "done", **(settings or {}).get("layer_diffusion", {})}
@@ -110,7 +112,7 @@ def krita(tmp_path, plugin_folder, request):
             environment=environment,
             cache=RESOURCES,
             chroot=OTHER_ROOT,
-            binds=[PROJECT / "protocol", plugin_folder, tmp_path],
+            binds=[PROJECT, *BACKEND, plugin_folder, tmp_path],
         ) as session:
             results = session.wait()
         passed(results, out)

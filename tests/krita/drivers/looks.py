@@ -1,7 +1,6 @@
 """Driver: how the docker looks, dark, light and narrow, with each operation, while it runs and with an error.
 
-With the real backend and the built-in model, or the stand-in. The pictures go into the folder `args["folder"]`,
-`args["failing"]` is a prompt that fails.
+With the real backend and the built-in model. The pictures go into the folder `args["folder"]`.
 """
 
 from dataclasses import replace
@@ -85,7 +84,7 @@ def running(h, d):
 
 
 def failed(h, d):
-    d.start(h.args["failing"])
+    d.start(" ")  # an empty prompt
     yield h.until(d.error, 20, "the error")
     yield 0.3
     shot(h, d, "error")
