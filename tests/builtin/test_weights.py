@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from backend.builtin.dataset import fill
-from backend.builtin.export import DECODER, ENCODER, LAYERS, MEGABYTES_ALLOWED, WEIGHTS
+from backend.builtin.export import DECODER, ENCODER, LAYERS, MEGABYTES_ALLOWED, WEIGHTS, export
+from backend.builtin.restore import restore
 from backend.engine.cache import Cache
 from backend.engine.generate import generate
 from backend.models import resolve
@@ -151,3 +154,16 @@ def test_refining_keeps_the_outline_and_little_strength_keeps_more(layers, draw)
         for strength in (0.2, 0.6)
     ]  # fmt: skip
     assert 0 < off[0] < off[1] < 30
+
+
+def test_weights_survive_a_work_folder_unchanged(tmp_path: Path) -> None:
+    restore(WEIGHTS, tmp_path / "work")
+    export(tmp_path / "work", tmp_path / "made")
+    files = sorted(path.relative_to(WEIGHTS) for path in WEIGHTS.rglob("*.safetensors"))
+    assert sorted(path.relative_to(tmp_path / "made") for path in (tmp_path / "made").rglob("*.safetensors")) == files
+    for name in files:
+        ours, made = load_file(WEIGHTS / name), load_file(tmp_path / "made" / name)
+        assert set(made) == set(ours)
+        assert all(torch.equal(made[key], ours[key]) for key in ours), name
+    with pytest.raises(FileExistsError, match="another folder"):
+        restore(WEIGHTS, tmp_path / "work")
