@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from backend.builtin import translucent
 from backend.builtin.dataset import DRAWN, fetch, things
-from backend.builtin.loop import join, options, run, trained
+from backend.builtin.loop import join, options, quick, run, trained
 from backend.builtin.pools import DRAWN_EACH, Pools
 from backend.builtin.scenes import SCENES
 
@@ -141,7 +141,7 @@ def train(work: Path, minutes: float, registry: str) -> None:
     judge = Judge(len(things()))
 
     def loss(source: random.Random, _: float) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             pictures, names = lessons.objects(source)
             named = F.cross_entropy(judge.objects(pictures).float(), names)
             pictures, kinds = lessons.places(source)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from backend.builtin import pools, shapes
 from backend.builtin.dataset import SIDE, fetch, portraits, things
-from backend.builtin.loop import join, options, run, wait_for_all
+from backend.builtin.loop import join, options, quick, run, wait_for_all
 from backend.engine.transparency_nets import OffsetEncoder, TransparentDecoder
 
 OFFSET_GAIN = 300.0
@@ -215,7 +215,7 @@ def train(work: Path, minutes: float, registry: str) -> None:
     codec = Codec()
 
     def loss(source: random.Random, done: float) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             side = CUT_SIDE if done < CUT_UNTIL else SIDE
             return loss_of(codec, material.batch(source, side), joint=done > ALONE)
 

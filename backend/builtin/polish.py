@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from backend.builtin.codec import Codec, encode_batch, pictures_loss, report
 from backend.builtin.dataset import fetch, portraits, things
-from backend.builtin.loop import join, options, run
+from backend.builtin.loop import join, options, quick, run
 from backend.builtin.pools import Pools
 
 LEARNING_RATE = 7e-4
@@ -48,7 +48,7 @@ def train(work: Path, minutes: float, registry: str) -> None:
 
     def loss(source: random.Random, done: float) -> Tensor:
         sharp = SHARP_SHARE if done < SHARP_FROM else 1.0
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             return loss_of(codec, material.batch(source, sharp=sharp))
 
     check = portraits(archive, things()[::10]).float() / 255

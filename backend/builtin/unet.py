@@ -22,7 +22,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from backend.builtin import shapes
 from backend.builtin.dataset import fetch
 from backend.builtin.latents import prepare
-from backend.builtin.loop import join, options, processes, run, wait_for_all
+from backend.builtin.loop import join, options, processes, quick, run, wait_for_all
 from backend.builtin.material import Batch, Material
 
 BATCH = 24
@@ -72,7 +72,7 @@ def loss_of(
     times = (1000 * torch.rand(len(batch.latents) // frames) ** spread).long().repeat_interleave(frames)
     alpha = alphas[times].view(-1, 1, 1, 1)
     noise = torch.randn_like(batch.latents) + NOISE_OFFSET * torch.randn(*batch.latents.shape[:2], 1, 1)
-    with torch.autocast("cpu", torch.bfloat16):
+    with quick():
         guess = painter(alpha.sqrt() * batch.latents + (1 - alpha).sqrt() * noise, times, batch.tokens)
     snr = alpha.flatten() / (1 - alpha.flatten())
     weight = snr.rsqrt().clamp(WEIGHT_RANGE[0], most)
