@@ -1,15 +1,17 @@
 """Results as a history keeps them: one card for each image of a result, without Qt and without I/O.
 
-As bytes a card is one line of JSON, then its thumbnail and its pixels, each compressed by zlib without loss.
+Its record is one line of JSON, then its thumbnail and its pixels, each compressed by zlib without loss.
 """
 
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from typing import Protocol
 
 from .geometry import Area
 from .jobs import Job, prompt_line
@@ -28,6 +30,16 @@ Thumbnail = tuple[int, int, bytes]
 """Width, height and straight BGRA."""
 
 
+class Record(Protocol):
+    """A card as it is stored, of which parts are read, as of `bytes`: to read all of it would make Krita wait."""
+
+    def __len__(self) -> int: ...  # noqa: D105
+
+    def __getitem__(self, part: slice, /) -> bytes: ...  # noqa: D105
+
+    def find(self, part: bytes, /) -> int: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class Card:
     """One image of a result: everything to show it, insert it and make it again.
@@ -38,12 +50,12 @@ class Card:
         area: of the document, in which it lies.
         outlines: its pictures, bottom first, without their pixels.
         thumbnail: what is seen of it.
-        packed: the pixels of its pictures and of its request's inputs.
+        record, start: where the pixels of its pictures and of its request's inputs are, and from which byte on.
         made: seconds since the epoch.
         favourite: whether it stays when the history has no more room.
         source: id of the layer that it was to replace, "" when of none.
         typed: the prompt without the words of a style, "" where that is the request's.
-        clip: what `softness` returns, compressed by zlib; empty where nothing clips it.
+        clip: what `softness` returns, compressed by zlib and as base64; empty where nothing clips it.
     """
 
     job: str
@@ -52,17 +64,22 @@ class Card:
     area: Area
     outlines: tuple[Picture, ...]
     thumbnail: Thumbnail
-    packed: bytes
+    record: Record = field(compare=False)
+    start: int = field(compare=False)
     made: float
     favourite: bool = False
     source: str = ""
     typed: str = ""
-    clip: bytes = b""
+    clip: str = ""
 
     @property
     def softness(self) -> bytes | None:
         """What its pictures were clipped by, one byte for each pixel of `area`, and are to be when made again."""
-        return zlib.decompress(self.clip) if self.clip else None
+        try:
+            clip = zlib.decompress(base64.b64decode(self.clip))
+        except (ValueError, zlib.error):
+            return None  # damaged, which costs less than the card
+        return clip if len(clip) == self.area.width * self.area.height else None
 
     @property
     def id(self) -> str:
@@ -100,14 +117,9 @@ class Card:
 
         It takes about 10 ms for each megapixel, in which other threads go on.
         """
-        try:
-            planes = zlib.decompress(self.packed)
-        except zlib.error as error:
-            raise ValueError(self.id) from error
         sizes = [picture.area.width * picture.area.height * 4 for picture in self.outlines]
         sizes += [picture.size for picture in self.request.inputs]
-        if sum(sizes) != len(planes):
-            raise ValueError(self.id)
+        planes = self._planes(sum(sizes))
         pixels, start = [], 0
         for size in sizes:
             pixels.append(_interleaved(memoryview(planes)[start : start + size]))
@@ -116,75 +128,75 @@ class Card:
         pictures = tuple(replace(one, pixels=data) for one, data in zip(self.outlines, pixels[:count], strict=True))
         return pictures, tuple(pixels[count:])
 
-    def to_bytes(self) -> bytes:
-        """Return it for `read`."""
-        width, height, pixels = self.thumbnail
-        small = zlib.compress(pixels, QUICK)
-        head = {
-            "done": build(Done(self.job, self.layer_set, len(self.outlines))), "image": self.image,
-            "area": astuple(self.area), "pictures": [outline(picture) for picture in self.outlines],
-            "thumbnail": [width, height, len(small)], "made": self.made, "favourite": self.favourite,
-            "source": self.source, "typed": self.typed, "clip": base64.b64encode(self.clip).decode(),
-        }  # fmt: skip
-        return json.dumps(head).encode() + b"\n" + small + self.packed
+    def _planes(self, length: int) -> bytearray:
+        planes, unpacker = bytearray(), zlib.decompressobj()
+        try:
+            for start in range(self.start, len(self.record), PIECE):
+                piece = self.record[start : start + PIECE]
+                while piece:
+                    planes += unpacker.decompress(piece, PIECE)
+                    piece = unpacker.unconsumed_tail
+                    if len(planes) > length:
+                        raise ValueError(self.id)
+            planes += unpacker.flush()
+        except zlib.error as error:
+            raise ValueError(self.id) from error
+        if len(planes) != length or not unpacker.eof:
+            raise ValueError(self.id)
+        return planes
 
 
-def read(data: bytes) -> Card:
-    """Read what `Card.to_bytes` of this or an earlier version returned.
+def read(record: Record) -> Card:
+    """Read the record of a card, which an earlier version may have written; its pixels are left where they are.
 
     Raises `ValueError`, `KeyError`, `TypeError` or `LayerDiffusionError` for anything else; the pixels are looked at by
     `Card.unpack`.
     """
-    line, _, rest = data.partition(b"\n")
-    head = json.loads(line)
+    end = record.find(b"\n") + 1
+    head = json.loads(record[:end])
     done = read_done(head["done"])
     width, height, length = (int(value) for value in head["thumbnail"])
     try:
-        small = zlib.decompress(rest[:length])
+        small = zlib.decompress(record[end : end + length])
     except zlib.error as error:
         raise ValueError(done.job) from error
     outlines = tuple(read_outline(value) for value in head["pictures"])
     if len(small) != width * height * 4 or len(outlines) != len(done.layer_set.layers):
         raise ValueError(done.job)
-    area = Area(*map(int, head["area"]))
     return Card(
-        done.job, int(head["image"]), done.layer_set, area, outlines, (width, height, small),
-        rest[length:], float(head["made"]), bool(head["favourite"]),
-        # Earlier versions did not know these.
-        str(head.get("source", "")), str(head.get("typed", "")), _mask(str(head.get("clip", "")), area),
+        done.job, int(head["image"]), done.layer_set, Area(*map(int, head["area"])), outlines, (width, height, small),
+        record, end + length, float(head["made"]),
+        # Earlier versions kept this here, and did not know the rest.
+        bool(head.get("favourite", False)), str(head.get("source", "")), str(head.get("typed", "")),
+        str(head.get("clip", "")),
     )  # fmt: skip
-
-
-def _mask(text: str, area: Area) -> bytes:
-    """The clip of a card as it is stored; none when it is damaged, which costs less than the card."""
-    try:
-        clip = base64.b64decode(text)
-        return clip if len(zlib.decompress(clip)) == area.width * area.height else b""
-    except (ValueError, zlib.error):
-        return b""
 
 
 def cards_of(
     job: Job, inputs: Sequence[bytes], layer_set: LayerSet, ready: Sequence[Picture], made: float,
-    draw: Callable[[Sequence[Picture]], Thumbnail],
+    draw: Callable[[Sequence[Picture]], Thumbnail], hold: Callable[[Iterable[bytes]], Record],
 ) -> tuple[Card, ...]:  # fmt: skip
-    """Return the cards of a result whose layers are ready for the document; `draw` makes the thumbnail.
+    """Return the cards of a result whose layers are ready for the document.
 
-    `inputs` are the pixels of the request's inputs. It takes about 40 ms for each megapixel, in which other threads go
-    on: not for the GUI thread.
+    `inputs` are the pixels of the request's inputs, `draw` makes the thumbnail, and `hold` a record of its parts. It
+    takes about 40 ms for each megapixel, in which other threads go on: not for the GUI thread.
     """
     cards = []
-    clip = zlib.compress(job.softness, QUICK) if job.softness is not None else b""
+    clip = base64.b64encode(zlib.compress(job.softness, QUICK)).decode() if job.softness is not None else ""
     for image in sorted({picture.image for picture in ready}):
         headers = tuple(replace(layer.header, image=0) for layer in layer_set.layers if layer.image == image)
         pictures = [replace(picture, image=0) for picture in ready if picture.image == image]
         request = replace(layer_set.request, batch=1, seed=_first_seed(layer_set.request.seed, headers))
-        outlines = tuple(replace(picture, pixels=b"") for picture in pictures)
-        packed = _packed([picture.pixels for picture in pictures] + list(inputs))
         header = LayerSetHeader(request, headers, layer_set.made_with)
-        thumbnail = draw(pictures)
-        card = Card(job.id, image, header, job.area, outlines, thumbnail, packed, made)
-        cards.append(replace(card, source=job.source, typed=job.typed, clip=clip))
+        width, height, pixels = draw(pictures)
+        small = zlib.compress(pixels, QUICK)
+        head = {
+            "done": build(Done(job.id, header, len(pictures))), "image": image, "area": astuple(job.area),
+            "pictures": [outline(picture) for picture in pictures], "thumbnail": [width, height, len(small)],
+            "made": made, "source": job.source, "typed": job.typed, "clip": clip,
+        }  # fmt: skip
+        packed = _packed([picture.pixels for picture in pictures] + list(inputs))
+        cards.append(read(hold(itertools.chain((json.dumps(head).encode(), b"\n", small), packed))))
     return tuple(cards)
 
 
@@ -194,16 +206,14 @@ def _first_seed(seed: int, layers: Sequence[LayerHeader]) -> int:
     return (seed + min((layer.seed - seed) % modulus for layer in layers)) % modulus
 
 
-def _packed(pixels: Sequence[bytes]) -> bytes:
+def _packed(pixels: Sequence[bytes]) -> Iterator[bytes]:
     """Compress each channel for itself, which takes less room than pixel by pixel."""
     packer = zlib.compressobj(QUICK)
-    parts = [
-        packer.compress(data[start + channel : start + PIECE : 4])
-        for data in pixels
-        for channel in range(4)
-        for start in range(0, len(data), PIECE)
-    ]
-    return b"".join(parts) + packer.flush()
+    for data in pixels:
+        for channel in range(4):
+            for start in range(0, len(data), PIECE):
+                yield packer.compress(data[start + channel : start + PIECE : 4])
+    yield packer.flush()
 
 
 def _interleaved(planes: memoryview) -> bytes:

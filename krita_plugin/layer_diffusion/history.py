@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
-from .cards import Card, read
+from .cards import Card, Record, read
 from .protocol.errors import LayerDiffusionError
 
 MOST_BYTES = 64 * 1024**2
@@ -14,19 +14,26 @@ MOST_BYTES = 64 * 1024**2
 
 
 class Store(Protocol):
-    """What keeps records by their names."""
+    """What keeps records by their names, and apart from them which are favourites: pixels are not written for a star.
+
+    `is_favourite` is None where nobody chose.
+    """
 
     def names(self) -> Iterable[str]: ...  # noqa: D102
 
-    def get(self, name: str) -> bytes: ...  # noqa: D102
+    def get(self, name: str) -> Record: ...  # noqa: D102
 
-    def put(self, name: str, data: bytes) -> None: ...  # noqa: D102
+    def put(self, name: str, record: Record) -> None: ...  # noqa: D102
 
     def remove(self, name: str) -> None: ...  # noqa: D102
 
+    def is_favourite(self, name: str) -> bool | None: ...  # noqa: D102
+
+    def favour(self, name: str, favourite: bool) -> None: ...  # noqa: D102
+
 
 class History:
-    """Cards, newest first, each a record in `store` from the start on.
+    """Cards, newest first, each a record in `store`; those from before are there when all of them are read.
 
     Over `limit` bytes the oldest ones go, but no favourites and never the newest.
     """
@@ -34,29 +41,39 @@ class History:
     def __init__(self, store: Store, limit: int = MOST_BYTES) -> None:
         self._store = store
         self._limit = limit
+        self._unread = list(store.names())
         self._sizes: dict[str, int] = {}
         self.cards: list[Card] = []
-        for name in store.names():
-            data = store.get(name)
-            try:
-                card = read(data)
-            except (ValueError, KeyError, TypeError, LayerDiffusionError):
-                continue  # of a later version, or damaged: it stays in the document as it is
-            self.cards.append(card)
-            self._sizes[card.id] = len(data)
-        self.cards.sort(key=lambda card: (-card.made, card.image))
+
+    @property
+    def is_read(self) -> bool:
+        """Whether `cards` has all of them."""
+        return not self._unread
+
+    def read_next(self) -> None:
+        """Read one more record: many take too long for one turn of the event loop."""
+        name = self._unread.pop()
+        record = self._store.get(name)
+        try:
+            card = read(record)
+        except (ValueError, KeyError, TypeError, LayerDiffusionError):
+            pass  # of a later version, or damaged: it stays in the document as it is
+        else:
+            chosen = self._store.is_favourite(name)
+            self.cards.append(card if chosen is None else replace(card, favourite=chosen))
+            self._sizes[card.id] = len(record)
+        if self.is_read:
+            self.cards.sort(key=lambda card: (-card.made, card.image))
 
     def add(self, cards: Iterable[Card]) -> None:
         """Put the cards of a new result first, and make room; those that are here already change nothing."""
-        new = [card for card in cards if card.id not in self._sizes]
+        new = [card for card in cards if card.id not in self._sizes and card.id not in self._unread]
         for card in new:
-            self._write(card)
+            self._sizes[card.id] = len(card.record)
+            self._store.put(card.id, card.record)
         self.cards[:0] = new
-        for card in reversed(self.cards[1:]):
-            if sum(self._sizes.values()) <= self._limit:
-                break
-            if not card.favourite:
-                self.remove(card)
+        if self.is_read:  # or the oldest are not known, and the next result makes room
+            self._make_room()
 
     def remove(self, card: Card) -> None:
         """Forget a card."""
@@ -68,13 +85,15 @@ class History:
         """Make a card a favourite, or no longer one."""
         changed = replace(card, favourite=favourite)
         self.cards = [changed if other.id == card.id else other for other in self.cards]
-        self._write(changed)
+        self._store.favour(card.id, favourite)
 
     def find(self, card_id: str) -> Card | None:
         """Return the card of this id."""
         return next((card for card in self.cards if card.id == card_id), None)
 
-    def _write(self, card: Card) -> None:
-        data = card.to_bytes()
-        self._sizes[card.id] = len(data)
-        self._store.put(card.id, data)
+    def _make_room(self) -> None:
+        for card in reversed(self.cards[1:]):
+            if sum(self._sizes.values()) <= self._limit:
+                break
+            if not card.favourite:
+                self.remove(card)

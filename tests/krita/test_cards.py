@@ -1,8 +1,10 @@
 """Cards of results, their history, and what they are as text and as files."""
 
+import base64
 import io
 import json
 import random
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -36,7 +38,7 @@ def made(plugin):
         layer_set = job.LayerSet(asked, tuple(layers), {"model_sha256": "0123456789abcdef", "torch": "2"})
         owner = plugin("jobs").Job(f"{number:032x}", asked, "document", area, source="{1}", typed="a cat")
         inputs = [bytes(range(256)) * 64 for _ in asked.inputs]
-        ready = cards.cards_of(owner, inputs, layer_set, pictures, made, lambda _: (1, 2, b"12345678"))
+        ready = cards.cards_of(owner, inputs, layer_set, pictures, made, lambda _: (1, 2, b"12345678"), b"".join)
         return ready, pictures, inputs
 
     return make
@@ -49,11 +51,26 @@ class Records:
         self.held = dict(records)
         self.names, self.get = self.held.keys, self.held.__getitem__
         self.put, self.remove = self.held.__setitem__, self.held.__delitem__
+        self.stars = {}
+        self.is_favourite, self.favour = self.stars.get, self.stars.__setitem__
 
 
 @pytest.fixture
 def history(plugin):
-    return plugin("history").History
+    def opened(records, **limit):
+        history = plugin("history").History(records, **limit)
+        while not history.is_read:
+            history.read_next()
+        return history
+
+    return opened
+
+
+def with_head(card, **changes):
+    """The record of a card with other values in its head, None for none."""
+    line, rest = card.record.split(b"\n", 1)
+    head = {**json.loads(line), **changes}
+    return json.dumps({name: value for name, value in head.items() if value is not None}).encode() + b"\n" + rest
 
 
 @pytest.mark.parametrize("piece", [1024**2, 64])
@@ -61,33 +78,26 @@ def test_card_comes_back_as_it_was_with_every_pixel(plugin, made, monkeypatch, p
     monkeypatch.setattr(plugin("cards"), "PIECE", piece)
     source, picture = plugin("protocol.request").Source, plugin("protocol.request").Input
     (card,), pictures, inputs = made(inputs=(picture(source.INIT, SIDE, SIDE),))
-    back = plugin("cards").read(replace(card, favourite=True).to_bytes())
-    assert back == replace(card, favourite=True)
-    assert back.unpack() == (tuple(pictures), tuple(inputs))
+    back = plugin("cards").read(card.record)
+    assert back == card and back.unpack() == (tuple(pictures), tuple(inputs))
 
 
 def test_card_is_named_by_what_was_typed_and_knows_what_it_was_to_replace(plugin, made):
     (card,), *_ = made(prompt="masterpiece, a cat, best quality")
     assert (card.name, card.prompt, card.source) == ("a cat", "a cat", "{1}")
-    line, rest = card.to_bytes().split(b"\n", 1)
-    head = json.loads(line)
-    del head["typed"], head["source"], head["clip"]
-    before = plugin("cards").read(json.dumps(head).encode() + b"\n" + rest)
+    before = plugin("cards").read(with_head(card, typed=None, source=None, clip=None))
     assert (before.prompt, before.source) == ("masterpiece, a cat, best quality", "")
 
 
-@pytest.mark.parametrize("change", [lambda clip: clip, lambda clip: clip[:8], lambda clip: "?", lambda clip: ""])
+@pytest.mark.parametrize("change", [lambda clip: clip, lambda clip: clip[:8], lambda clip: clip[:7], lambda clip: ""])
 def test_what_clips_a_card_comes_back_with_it_or_is_none(plugin, made, change):
     (card,), *_ = made()
     softness = random.Random(1).randbytes(SIDE * SIDE)
-    clipped = replace(card, clip=plugin("cards").zlib.compress(softness))
-    line, rest = clipped.to_bytes().split(b"\n", 1)
-    head = json.loads(line)
-    whole = change(head["clip"]) == head["clip"]
-    head["clip"] = change(head["clip"])
-    back = plugin("cards").read(json.dumps(head).encode() + b"\n" + rest)
+    clip = base64.b64encode(zlib.compress(softness)).decode()
+    back = plugin("cards").read(with_head(card, clip=change(clip)))
+    whole = change(clip) == clip
     assert (card.softness, back.softness) == (None, softness if whole else None)
-    assert back.unpack() == clipped.unpack()
+    assert back.unpack() == card.unpack()
 
 
 def test_each_image_of_a_batch_is_a_card_that_can_be_made_again(made):
@@ -99,9 +109,12 @@ def test_each_image_of_a_batch_is_a_card_that_can_be_made_again(made):
 
 def test_damaged_pixels_are_told(made):
     (card,), *_ = made()
-    for packed in (card.packed[:-1], b"", card.packed[:50] + b"x" + card.packed[51:]):
+    whole, start = card.record, card.start
+    many = zlib.compress(zlib.decompress(whole[start:]) + b"x")
+    middle = start + 50
+    for record in (whole[:-1], whole[:start], whole[:middle] + b"x" + whole[middle + 1 :], whole[:start] + many):
         with pytest.raises(ValueError, match=card.id):
-            replace(card, packed=packed).unpack()
+            replace(card, record=record).unpack()
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]\n", b"{}\n", b"\xff\n"])
@@ -124,9 +137,32 @@ def test_history_comes_back_newest_first(made, history):
     assert history(records).cards == here.cards == [second[0], replace(first[1], favourite=True)]
 
 
+def test_a_star_is_kept_apart_from_the_record_and_counts_more_than_one_in_it(made, history):
+    (card,), *_ = made()
+    records = Records(**{card.id: with_head(card, favourite=True)})  # as an earlier version wrote it
+    held = dict(records.held)
+    here = history(records)
+    assert here.cards == [replace(card, favourite=True)]
+    here.favour(here.cards[0], False)
+    assert records.held == held and history(records).cards == here.cards == [card]
+
+
+def test_a_result_that_comes_while_the_history_is_read_is_kept_and_is_the_first(plugin, made, history):
+    records = Records()
+    old, new = made(1, batch=2, made=1.0)[0], made(2, made=2.0)[0]
+    history(records).add(old)
+    here = plugin("history").History(records, limit=1)
+    here.read_next()
+    here.add(new)
+    here.add(old)  # came again, before all of it was read
+    assert not here.is_read and len(records.held) == 3
+    here.read_next()
+    assert here.is_read and here.cards == [*new, *old]
+
+
 def test_the_oldest_go_when_there_is_no_more_room_but_no_favourites(made, history):
     records = Records()
-    size = len(made()[0][0].to_bytes())
+    size = len(made()[0][0].record)
     here = history(records, limit=3 * size)
     for number in range(1, 3):
         here.add(made(number, made=float(number))[0])

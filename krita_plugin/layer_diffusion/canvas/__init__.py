@@ -20,12 +20,13 @@ Results:
 
     insert(document, name, pictures, area, place, source)   one group, one undo step, where `Place` says
     Overlay().show(document, image, area)             a picture on the canvas that is no part of the document; `hide()`
-    Annotations(document)                             records in the document's file: `names`, `get`, `put`, `remove`
+    Annotations(document)                             records in the document's file, a `Store` of a history
+    record_of(parts)                                  a record for them, made on any thread
     read_fields(document), write_fields(document, text)   what the docker's fields said in a document
     softness(document, area)                          what the selection lets through, for `pixels.clipped`
 """
 
-from .annotations import Annotations, read_fields, write_fields
+from .annotations import Annotations, read_fields, record_of, write_fields
 from .choices import ACTIVE, BELOW, SELECTED, VISIBLE, bounds_of, choices, is_there, layer_of
 from .documents import (
     active_document,
@@ -67,6 +68,7 @@ __all__ = [
     "on_closing",
     "read_fields",
     "read_setting",
+    "record_of",
     "softness",
     "stamp",
     "thumbnail_of",

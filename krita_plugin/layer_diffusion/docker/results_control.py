@@ -73,6 +73,8 @@ class Results(QtCore.QObject):
         self._wanted, self._is_on_canvas = "", False
         self._folder = Path(QtCore.QStandardPaths.writableLocation(PICTURES))
         self._jobs: tuple[Job, ...] = ()
+        self._reading = QtCore.QTimer(self)
+        self._reading.timeout.connect(self._read_on)
         view.applies.setChecked(canvas.read_setting(SETTING, "yes") == "yes")
         view.applying.connect(lambda on: canvas.write_setting(SETTING, "yes" if on else "no"))
         view.live.setChecked(canvas.read_setting(LIVE, "no") == "yes")
@@ -92,7 +94,7 @@ class Results(QtCore.QObject):
         ready = pictures(layer_set, job.area)
         if job.softness is not None:
             ready = clipped(ready, job.area, job.softness)
-        return ready, cards_of(job, job.inputs, layer_set, ready, time.time(), thumbnail)
+        return ready, cards_of(job, job.inputs, layer_set, ready, time.time(), thumbnail, canvas.record_of)
 
     def add(self, document, cards: Sequence[Card]) -> None:
         """Put new cards into the history of an open document."""
@@ -271,8 +273,8 @@ class Results(QtCore.QObject):
     # Cards
 
     def _show(self) -> None:
-        cards = self._history(self._document).cards if self._document is not None else ()
-        self._view.show_cards(cards)
+        history = self._history(self._document) if self._document is not None else None
+        self._view.show_cards(history.cards if history is not None and history.is_read else ())
 
     def _history(self, document) -> History:
         for other, history in self._histories:
@@ -280,7 +282,19 @@ class Results(QtCore.QObject):
                 return history
         history = History(canvas.Annotations(document))
         self._histories.append((document, history))
+        self._reading.start()
         return history
+
+    def _read_on(self) -> None:
+        """Read one card of a history, and show them when that was the last one."""
+        unread = [(document, history) for document, history in self._histories if not history.is_read]
+        if not unread:
+            self._reading.stop()
+            return
+        document, history = unread[0]
+        history.read_next()
+        if history.is_read and document == self._document:
+            self._show()
 
     def _find(self, card_id: str) -> Card | None:
         return self._history(self._document).find(card_id) if self._document is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..cards import Card
 from ..qt import QtCore, QtGui, QtWidgets
@@ -59,6 +60,10 @@ class CardList(QtWidgets.QListWidget):
         self._going: tuple[Going, ...] = ()
         self._is_double = False
         self._icons: dict[tuple[str, bool], object] = {}
+        self._undrawn: list[tuple[Card, Any]] = []
+        self._blank = _blank()
+        self._drawing = QtCore.QTimer(self)
+        self._drawing.timeout.connect(self._draw_next)
 
     @property
     def current(self) -> Card | None:
@@ -141,6 +146,7 @@ class CardList(QtWidgets.QListWidget):
 
     def _fill(self, chosen: Card | None) -> None:
         self.clear()
+        self._undrawn = []
         for one in self._going:
             item = QtWidgets.QListWidgetItem()
             item.setFlags(QtCore.Qt.ItemFlag.ItemIsEnabled)
@@ -150,20 +156,26 @@ class CardList(QtWidgets.QListWidget):
         for card in self.cards:
             item = QtWidgets.QListWidgetItem()
             item.setData(_Id, card.id)
-            item.setIcon(self._icon_of(card))
+            item.setIcon(self._icons.get(_look_of(card), self._blank))
             item.setToolTip(_about(card))
             self.addItem(item)
+            if _look_of(card) not in self._icons:
+                self._undrawn.append((card, item))
             if chosen is not None and card.id == chosen.id:
                 self.setAutoScroll(False)  # the chosen one need not be seen
                 self.setCurrentItem(item)
                 self.setAutoScroll(True)
+        self._draw_next()  # most often it is the only one
 
-    def _icon_of(self, card: Card):
-        """Drawing one takes a millisecond, and a history has many."""
-        key = (card.id, card.favourite)
-        if key not in self._icons:
-            self._icons[key] = QtGui.QIcon(self._thumbnail(card))
-        return self._icons[key]
+    def _draw_next(self) -> None:
+        """Drawing one takes a millisecond, and a history has many: one in each turn of the event loop."""
+        if not self._undrawn:
+            self._drawing.stop()
+            return
+        card, item = self._undrawn.pop(0)
+        icon = self._icons[_look_of(card)] = QtGui.QIcon(self._thumbnail(card))
+        item.setIcon(icon)
+        self._drawing.start()
 
     def _thumbnail(self, card: Card):
         width, height, pixels = card.thumbnail
@@ -202,6 +214,18 @@ class _Framed(QtWidgets.QStyledItemDelegate):
             pen.setJoinStyle(QtCore.Qt.PenJoinStyle.MiterJoin)
             painter.setPen(pen)
             painter.drawRect(where.adjusted(1.5, 1.5, -1.5, -1.5))
+
+
+def _blank():
+    """What takes the room of an icon that is not drawn yet."""
+    picture = QtGui.QPixmap(SIDE, SIDE)
+    picture.fill(QtCore.Qt.GlobalColor.transparent)
+    return QtGui.QIcon(picture)
+
+
+def _look_of(card: Card) -> tuple[str, bool]:
+    """What its icon depends on."""
+    return card.id, card.favourite
 
 
 def _about(card: Card) -> str:

@@ -1,9 +1,16 @@
 """Driver: a session in a document of a given size, with every stretch that the plugin holds the GUI thread timed."""
 
+import secrets
 from pathlib import Path
 
 from blocks import Blocks
 from vocabulary import Docker, nodes, paint
+
+PREFIX = "layer_diffusion_result_"
+SMALL = 60
+"""Small results in the history, beside the large ones."""
+LARGE_BYTES = 32 * 1024**2
+"""That these take together at least."""
 
 
 def run(h):
@@ -31,7 +38,7 @@ def session(h, d, document, blocks):
     """What a person does; the results are made by the stand-in."""
     before = len(nodes(document))
     blocks.phase = "typing"
-    yield from d.type_and_generate("scene with an apple")
+    yield from d.type_and_generate("noisy scene with an apple")
     blocks.phase = "previews, result, insertion"
     yield h.until(lambda: len(nodes(document)) == before + 1, 90, "the layers")
     yield d.ready()
@@ -65,15 +72,116 @@ def session(h, d, document, blocks):
     yield h.until(lambda: d.session.jobs or d.error(), 60, "a request")
     h.check("no error", not d.error(), d.error())
     yield d.ready()
+    yield from pickers(h, d, document, blocks)
+    yield from reblending(h, d, document, blocks)
+    yield from queue(h, d, blocks)
+    yield from history(h, d, document, blocks)
+
+
+def pickers(h, d, document, blocks):
+    """What they follow, while another layer becomes active and is painted on."""
+    d.dock.panel.operation.choose("object_on_background")
+    h.krita.action("select_visible_layers").trigger()
+    for choice in ("below", "visible", "selected"):
+        blocks.phase = f"picker: {choice}"
+        d.dock.panel.pickers["background"].want(choice)
+        yield 1.5
+        document.setActiveNode(nodes(document)[3])
+        nodes(document)[1].setPixelData(bytes((1, 2, 3, 255)) * 400, 0, 0, 20, 20)
+        document.refreshProjection()
+        document.waitForDone()
+        yield 1.5
+
+
+def reblending(h, d, document, blocks):
+    """The blend of layers as they are, which is shown, hidden and shown again."""
+    d.find("model").setCurrentIndex(d.find("model").findData("all"))
+    d.dock.panel.operation.choose("reblend")
+    document.setActiveNode(nodes(document)[-1])
+    yield 1
+    known = d.find("results").count()
+    blocks.phase = "re-blend"
+    yield h.click(d.find("generate"))
+    yield h.until(lambda: d.session.jobs or d.error(), 60, "a request")
+    h.check("no error", not d.error(), d.error())
+    yield d.ready()
+    yield h.until(lambda: d.find("results").count() == known + 1, 30, "the blend")
+    yield 1
+    blocks.phase = "compare"
+    for _ in range(2):
+        yield h.click(d.find("compare"))
+        yield 1
+
+
+def queue(h, d, blocks):
+    """A list of jobs that is looked at while they run."""
+    d.dock.panel.operation.choose("object")
+    d.find("apply_at_once").setChecked(False)
+    d.size("own", 256, 256)
+    blocks.phase = "queue popup"
+    for number in range(8):
+        d.start(f"apple {number} in line")
+    yield h.click(d.find("queue"))
+    yield h.until(lambda: not d.session.jobs, 120, "the end of the queue")
+    yield d.ready()
+
+
+def history(h, d, document, blocks):
+    """A history as people have it, which comes back with its document, and what is done with it then."""
+    blocks.phase = "large results"
+    d.size("own", 1024, 1024)
+    while sum(map(len, records(document).values())) < LARGE_BYTES:
+        known = d.find("results").count()
+        d.start("noisy scene")
+        yield h.until(lambda known=known: d.find("results").count() > known, 60, "another result")
+        yield d.ready()
+    blocks.phase = "favourite"
+    d.find("results").setCurrentRow(0)
+    yield 0.5
+    yield h.click(d.find("card_favourite"))
+    yield 1
+    d.size("own", 512, 512)
+    d.start("noisy apple")
+    yield d.ready()
+    blocks.phase = ""
+    card = d.find("results").cards[0]
+    small = records(document)[card.id]
+    for _ in range(SMALL):
+        job = secrets.token_hex(16)
+        document.setAnnotation(f"{PREFIX}{job}-0", "", small.replace(card.job.encode(), job.encode()))
+    kept = records(document)
+    h.record("history", [len(kept), sum(map(len, kept.values()))])
     blocks.phase = "file saved"
     path = Path(h.args["folder"]) / f"{document.width()}.kra"
     document.setBatchmode(True)
     h.check("saved", document.saveAs(str(path)))
     yield 1
-    blocks.phase = "file closed and opened"
+    blocks.phase = "file closed"
     document.close()
     yield 1
+    blocks.phase = "file opened"
     again = h.krita.openDocument(str(path))
     h.krita.activeWindow().addView(again)
-    yield h.until(lambda: d.find("results").count() >= 1, 20, "the history from the file")
+    yield h.until(lambda: d.find("results").count() == len(kept), 30, "the history from the file")
+    yield 2
+    blocks.phase = "favourite in a long history"
+    d.find("results").setCurrentRow(0)
+    yield 0.5
+    yield h.click(d.find("card_favourite"))
     yield 1
+    blocks.phase = "large card on the canvas"
+    large = max(range(len(kept)), key=lambda row: len(kept[d.find("results").cards[row].id]))
+    d.find("results").setCurrentRow(large)
+    h.krita.action("layer_diffusion_preview_result").trigger()
+    yield 3
+    blocks.phase = "result in a long history"
+    d.start("noisy scene")
+    yield h.until(lambda: d.session.jobs, 10, "a job")
+    yield d.ready()
+    yield 1
+
+
+def records(document):
+    """The records of the history, by the ids of their cards."""
+    kinds = [kind for kind in document.annotationTypes() if kind.startswith(PREFIX)]
+    return {kind[len(PREFIX) :]: bytes(document.annotation(kind)) for kind in kinds}

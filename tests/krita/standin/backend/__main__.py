@@ -4,13 +4,15 @@ Words in the prompt make it behave: "held" waits until the file `gate` lies in t
 connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "replaced"
 closes the connection as if a newer one were there, "die" ends the process in the middle of the first try, "memory"
 fails, "refused" is refused, "hazy" is not as transparent as it should be, "in line" waits for others of these words, as
-all jobs of the real one do, "scene" makes three layers of each image, the last one hidden. The requests and the
+all jobs of the real one do, "scene" makes three layers of each image, the last one hidden, "noisy" gives them a grain
+that takes as much room as that of real pictures. The requests and the
 pictures that come with them are kept in the working folder, as are its marks, so copy the folder `standin`.
 """
 
 import argparse
 import json
 import os
+import random
 import secrets
 import socket
 import sys
@@ -52,20 +54,28 @@ ABOUT_FILES = (
 )  # fmt: skip
 HAZY = Verdict(0.4, 0.1, 0.5, 0.1, 0.0, "There is a faint haze where it should be empty. Try another seed.")
 STEPS = 8
+GRAIN = bytes((31, 31, 31, 0))
 LINE = threading.Lock()
 FIRST = {"cut": threading.Event(), "nonsense": threading.Event()}
 
 
 def layers_of(request, index):
     """The layers of one image: a disc or, of a scene, a blue ground, the disc, and a hidden blend."""
-    if "scene" not in request.prompt:
-        return [disc(request, index)]
-    ground, blend = ((20, 30 + 40 * index, shade, 255) for shade in (200, 250))
-    return [
-        plain(request, index, Role.BACKGROUND, ground),
-        disc(request, index),
-        replace(plain(request, index, Role.BLEND, blend), visible=False),
-    ]
+    layers = [disc(request, index)]
+    if "scene" in request.prompt:
+        ground, blend = ((20, 30 + 40 * index, shade, 255) for shade in (200, 250))
+        layers.insert(0, plain(request, index, Role.BACKGROUND, ground))
+        layers.append(replace(plain(request, index, Role.BLEND, blend), visible=False))
+    if "noisy" in request.prompt:
+        return [replace(layer, pixels=grained(layer.pixels, layer.seed)) for layer in layers]
+    return layers
+
+
+def grained(pixels, seed):
+    """Pixels with other low bits of their colours, by chance."""
+    noise, bits = random.Random(seed).randbytes(len(pixels)), GRAIN * (len(pixels) // 4)
+    grain = int.from_bytes(noise, "little") & int.from_bytes(bits, "little")
+    return (int.from_bytes(pixels, "little") ^ grain).to_bytes(len(pixels), "little")
 
 
 def plain(request, index, role, colour):
