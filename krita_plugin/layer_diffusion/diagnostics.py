@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,12 +19,13 @@ LOG_BYTES = 64 * 1024
 
 
 def text(
-    krita: str, qt: str, settings: Settings, session: Session, told: Diagnostics | None, log: Sequence[str]
+    krita: str, qt: str, settings: Settings, session: Session, faults: Iterable[Sequence[str]],
+    told: Diagnostics | None, log: Sequence[str],
 ) -> str:  # fmt: skip
     """Put everything together.
 
-    `krita` and `qt` are versions, `told` is the backend's answer, where there is one, and `log` is what stands in its
-    log otherwise.
+    `krita` and `qt` are versions, `faults` the plugin's own errors, each as lines, `told` is the backend's
+    answer, where there is one, and `log` is what stands in its log otherwise.
     """
     kept = {name: value for name, value in asdict(settings).items() if "prompt" not in name and name != "negative"}
     mine = {
@@ -33,14 +34,18 @@ def text(
         "models": ", ".join(model.id for model in session.models) or "none",
         **{name: getattr(value, "value", value) for name, value in kept.items()},
     }  # fmt: skip
-    notices = (without_quotations(f"{notice.message} {notice.hint}") for notice in session.said)
-    said = [without_home(without_addresses(words)) for words in notices]
-    parts = [("Plugin", _listed(mine)), ("What the docker said last", said)]
+    said = [_public(f"{notice.message} {notice.hint}") for notice in session.said]
+    own = [line for fault in faults for line in (*map(_public, fault), "")]
+    parts = [("Plugin", _listed(mine)), ("What the docker said last", said), ("Errors of the plugin", own)]
     if told is not None:
         parts += [("Backend", _listed(told.report)), ("Last errors", list(told.errors))]
     lines = told.log if told is not None else [without_home(line) for line in log]
     parts.append(("Log of the backend", list(lines)[-MOST_LINES:]))
     return "\n".join("\n".join((f"== {title}", *lines, "")) for title, lines in parts)
+
+
+def _public(text: str) -> str:
+    return without_home(without_addresses(without_quotations(text)))
 
 
 def _listed(values: dict) -> list[str]:

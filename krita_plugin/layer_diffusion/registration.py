@@ -10,6 +10,7 @@ from krita import DockWidget, DockWidgetFactory, DockWidgetFactoryBase, Extensio
 
 from . import canvas
 from .docker.controller import Controller
+from .docker.faults import faults
 from .docker.panel import Panel
 from .qt import QtCore, QtWidgets
 from .translation import choose, mark, tr
@@ -112,6 +113,7 @@ ACTIONS = {
 
 def register() -> None:
     """Called when Krita loads the plugin."""
+    faults().watch()
     _survive_broken_connections()
     _hand_over_quickly()
     choose(QtCore.QLocale().name())  # Krita sets it to the language that it was told to speak

@@ -80,5 +80,9 @@ def test_first_start_and_models(krita, standin):
     krita("models_again.py", standin, settings=first)
 
 
+def test_a_fault_of_its_own_is_said_in_the_docker(krita, standin):
+    krita("faults.py", standin)
+
+
 def test_a_hundred_results_in_a_row(krita, standin):
     print(krita("many.py", standin, timeout=300)["values"])

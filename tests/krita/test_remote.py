@@ -43,8 +43,10 @@ def test_diagnostics_hold_no_prompts(plugin):
     settings = plugin("settings").Settings()
     words = {name: "private" for name, value in vars(settings).items() if "prompt" in name and value == ""}
     settings = dataclasses.replace(settings, negative="private", steps=33, **words)
-    text = plugin("diagnostics").text("5.2", "5.15", settings, session, None, ["a line"])
-    assert "private" not in text and "steps: 33" in text and "a line" in text and len(words) == 4
+    faults = [("a.py, line 1, look", "ValueError: 'private'")]
+    text = plugin("diagnostics").text("5.2", "5.15", settings, session, faults, None, ["a line"])
+    assert "private" not in text and "steps: 33" in text and "a line" in text
+    assert "a.py, line 1, look\nValueError: …" in text and len(words) == 4
     assert "… is no address. … does not answer." in text
 
 

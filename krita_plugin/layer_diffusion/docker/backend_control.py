@@ -17,6 +17,7 @@ from ..session import LinkState, Session
 from ..settings import Settings
 from ..translation import tr
 from .backend_view import BackendView
+from .faults import faults
 
 IDLE = "idle_minutes"
 
@@ -125,6 +126,6 @@ class Backend(QtCore.QObject):
         self._is_copying = False
         log = [] if self._remote.address else diagnostics.last_lines(self._process.log)
         krita, qt = canvas.version(), QtCore.QT_VERSION_STR
-        text = diagnostics.text(krita, qt, self._settings(), self._session, told, log)
+        text = diagnostics.text(krita, qt, self._settings(), self._session, faults().last, told, log)
         QtWidgets.QApplication.clipboard().setText(text)
         self._view.state.say(tr("The diagnostics are in the clipboard."))

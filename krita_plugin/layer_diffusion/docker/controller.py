@@ -28,6 +28,7 @@ from .arrivals import RETRY_MS, Arrivals
 from .backend_control import Backend
 from .backend_view import BackendView
 from .background import Background
+from .faults import faults
 from .first_start import FirstStart, Way
 from .inputs import Inputs, rendered
 from .models import ModelsView
@@ -112,6 +113,8 @@ class Controller(QtCore.QObject):
         panel.compare.clicked.connect(lambda: self.results.toggle_preview())
         panel.cancel.clicked.connect(lambda: self.cancel())
         panel.cancel_all.triggered.connect(lambda: self.session.cancel_all())
+        # Queued: it may happen anywhere, in the middle of what shows it too.
+        faults().happened.connect(self._report, QtCore.Qt.ConnectionType.QueuedConnection)
         panel.error.acted.connect(self._copy_error)
         panel.error.closed.connect(self.session.dismiss)
         panel.kept.acted.connect(self.arrivals.insert_kept)
@@ -344,6 +347,9 @@ class Controller(QtCore.QObject):
     def _show_fields(self, fields: Settings) -> None:
         self._panel.show_settings(fields)
         self._edited()
+
+    def _report(self, notice: Notice) -> None:
+        self.session.report(notice)
 
     def _copy_error(self) -> None:
         QtWidgets.QApplication.clipboard().setText(self._panel.error.label.text())
