@@ -51,18 +51,18 @@ def _list(options: argparse.Namespace) -> int:
     there |= {file.name: present(root, file) for file in OFFERED if file.name not in there}
     print(f"Models' folder: {root}\n\nBundles:")
     for bundle in BUNDLES:
-        lacking = sum(file.size or 0 for file in bundle.files if not there[file.name])
+        lacking = sum(file.expected for file in bundle.files if not there[file.name])
         complete = all(there[file.name] for file in bundle.files)
         state = "installed" if complete else f"{gigabytes(lacking)} to download"
         print(f"  {bundle.name:<18} {gigabytes(bundle.size):>9}  {state:<22} {bundle.purpose}")
     print("\nFiles:")
     for file in OFFERED:
-        path, size = there[file.name], gigabytes(file.size) if file.size else "?"
+        path, size = there[file.name], gigabytes(file.expected)
         state = "" if not path else "installed" if path.is_relative_to(root) else f"used from {path.parent}"
         if not path and file.name in begun:
             state = f"{gigabytes(begun[file.name])} of it downloaded"
         print(f"  {file.name:<48} {size:>9}  {file.family}  {file.purpose}{f' [{state}]' if state else ''}")
-        memory = f", about {gigabytes(file.weights)} of memory for its weights" if file.weights else ""
+        memory = f", from {gigabytes(file.memory)} of memory for a job" if file.memory else ""
         print(f"  {'':<48} {'':>9}  {file.repository}, {file.licence}{memory}")
         if options.long:
             print(f"  {'':<48} {'':>9}  revision {file.revision}, SHA-256 {file.sha256 or 'as the hub says'}")
@@ -97,7 +97,7 @@ def _get(files: Sequence[Entry]) -> int:
         print("Everything is there already.")
         return 0
     hub = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
-    print(f"{len(wanted)} files, {gigabytes(sum(f.size or 0 for f in wanted))}, from {hub} into {root}:")
+    print(f"{len(wanted)} files, {gigabytes(sum(file.expected for file in wanted))}, from {hub} into {root}:")
     for file in wanted:
         print(f"  {file.name} ({file.licence})", flush=True)
     progress = Progress(wanted)
@@ -113,7 +113,7 @@ class Progress:
     """Shows the bytes of several downloads as one line on a terminal, or as a line for each tenth elsewhere."""
 
     def __init__(self, files: Sequence[Entry]) -> None:
-        self.total = {file.name: file.size or 0 for file in files}
+        self.total = {file.name: file.expected for file in files}
         self.done: dict[str, int] = {}
         self.first: dict[str, int] = {}
         self.began = self.shown = time.monotonic()

@@ -30,8 +30,8 @@ class Bundle:
 
     @property
     def size(self) -> int:
-        """Bytes of all its files whose size is known."""
-        return sum(file.size or 0 for file in self.files)
+        """Bytes of all its files."""
+        return sum(file.expected for file in self.files)
 
 
 def _layers(family: str, *modes: str) -> tuple[Entry, ...]:

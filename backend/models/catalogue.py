@@ -1,8 +1,8 @@
 """What can be installed: the files of LayerDiffuse, and a few checkpoints and VAEs that they are known to work with.
 
-Sizes and SHA-256 sums are those that the repositories publish; what is not published there is None, and the hub's own
-announcement is taken in its place. Of the released layer files all that matters is pinned by the sum, so that their
-revision may be ``main``. The checkpoints include those of the authors' sanity checks.
+Sizes and SHA-256 sums are those that the repositories publish; what is not known is None, and the hub's own
+announcement is taken in its place. A file whose sum is whole is pinned by that, so that its revision may be ``main``.
+The checkpoints include those of the authors' sanity checks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FAVOURITES = "lllyasviel/fav_models"
 RAIL_M = "CreativeML Open RAIL-M"
 LICENCES = {
     RELEASED: RAIL_M,
-    "animaPencilXL_v100.safetensors": "see civitai.com/models/261336",
+    "animaPencilXL_v100.safetensors": "Fair AI Public License 1.0-SD; see civitai.com/models/261336",
     FAVOURITES: RAIL_M,
     "RunDiffusion/Juggernaut-XL-v6": f"{RAIL_M}; not for services that sell generation",
     "stabilityai/stable-diffusion-xl-base-1.0": "CreativeML Open RAIL++-M",
@@ -56,8 +56,13 @@ PART_PURPOSES = {
     DECODER: "alpha from latents; every transparent layer needs it",
     ENCODER: "to start from a transparent layer (refine)",
     BASE: "base model",
-    VAE: "another VAE, for other programs; here checkpoints use their own",
+    VAE: "for other programs only: here every checkpoint draws with the VAE that is in it",
 }
+MEMORY = {"sd15": 3_000_000_000, "sdxl": 6_000_000_000}
+"""Family → bytes of a graphics card's memory that a job needs at least, reckoned: the UNet in half precision and the
+values of one picture, while the other networks wait outside."""
+RELEASE = "e337e9d7a0f2a6fee6c3580374327380f88d065b"
+"""Commit of `RELEASED` that has the layer files and decoders of both families."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,10 @@ class Entry:
         name: of the file, here and there.
         repository: on Hugging Face.
         size: bytes.
-        sha256: hexadecimal; whole, or its first ten digits where no more is published (AUTOMATIC1111's model hash).
+        sha256: hexadecimal; whole, or its first digits where no more is known (ten are AUTOMATIC1111's model hash).
         place: folder in the repository, with a slash at its end; "" is the top.
         revision: a commit or branch of the repository.
-        wide: whether its numbers are of 32 bits.
+        about: bytes where `size` is not known, reckoned from its tensors; shown and reserved, never compared.
     """
 
     family: str
@@ -84,7 +89,12 @@ class Entry:
     sha256: str | None = None
     place: str = ""
     revision: str = "main"
-    wide: bool = False
+    about: int = 0
+
+    @property
+    def expected(self) -> int:
+        """Bytes that it takes, if need be about."""
+        return self.size or self.about
 
     @property
     def stem(self) -> str:
@@ -107,63 +117,63 @@ class Entry:
         return PURPOSES.get((self.family, self.mode)) or PART_PURPOSES[self.mode]
 
     @property
-    def weights(self) -> int | None:
-        """Bytes of memory that its numbers alone take in half precision, estimated from the size where that is known.
-
-        Computing with them needs more.
-        """
-        return self.size and self.size // (1 + self.wide)
+    def memory(self) -> int:
+        """Bytes of a graphics card's memory that a job with it needs at least; 0 when no job uses it."""
+        return 0 if self.mode == VAE else MEMORY[self.family]
 
 
 CATALOGUE = (
     Entry("sd15", "transparent_attn", "layer_sd15_transparent_attn.safetensors", RELEASED, 350_266_608,
-          "cc9ee87452bf1ccdd419035bf9618f6bdcaac1a2d3e23694d62e5a9c721da295"),
+          "cc9ee87452bf1ccdd419035bf9618f6bdcaac1a2d3e23694d62e5a9c721da295", revision=RELEASE),
     Entry("sd15", "joint", "layer_sd15_joint.safetensors", RELEASED, 554_404_208,
-          "2cc81c33c1a786bdc376c6d1bfb43dbdffda2f610f7c6b4ebd776505a29712bd"),
+          "2cc81c33c1a786bdc376c6d1bfb43dbdffda2f610f7c6b4ebd776505a29712bd", revision=RELEASE),
     Entry("sd15", "fg2bg", "layer_sd15_fg2bg.safetensors", RELEASED, 562_982_312,
-          "5bade856ec3e55d6ceb0e35bbc97cea7fa4953f7776c8032f2fe52ba740ed580"),
+          "5bade856ec3e55d6ceb0e35bbc97cea7fa4953f7776c8032f2fe52ba740ed580", revision=RELEASE),
     Entry("sd15", "bg2fg", "layer_sd15_bg2fg.safetensors", RELEASED, 562_982_312,
-          "8367f976da1cc4275e513c7fb40f977ca312e79e720d7db7ae94978a9359fb62"),
+          "8367f976da1cc4275e513c7fb40f977ca312e79e720d7db7ae94978a9359fb62", revision=RELEASE),
     Entry("sd15", DECODER, "layer_sd15_vae_transparent_decoder.safetensors", RELEASED, 208_266_320,
-          "6df4712dfbb3783231b22f869a5da5cbfea782ebb05f782bd9e8744bfb0cdf03"),
+          "6df4712dfbb3783231b22f869a5da5cbfea782ebb05f782bd9e8744bfb0cdf03", revision=RELEASE),
     Entry("sd15", ENCODER, "layer_sd15_vae_transparent_encoder.safetensors", RELEASED, None,
-          "4c6bd4fa714bcdc83ee73fac9092f0723c5cafc60befccf490c697c0a378725a"),
+          "4c6bd4fa714bcdc83ee73fac9092f0723c5cafc60befccf490c697c0a378725a", about=2_365_008),
     Entry("sdxl", "transparent_attn", "layer_xl_transparent_attn.safetensors", RELEASED, 743_352_688,
-          "b7919c5b4837fb64f24c97a7abdf1a9c6e8d60de080a5dae089dde098266df95"),
+          "b7919c5b4837fb64f24c97a7abdf1a9c6e8d60de080a5dae089dde098266df95", revision=RELEASE),
     Entry("sdxl", "transparent_conv", "layer_xl_transparent_conv.safetensors", RELEASED, 3_619_745_776,
-          "5ee958d80dcd515fa7ac915274c536fadd3db5d919adeb5ff45107b6169aacc7"),
+          "5ee958d80dcd515fa7ac915274c536fadd3db5d919adeb5ff45107b6169aacc7", revision=RELEASE),
     Entry("sdxl", "fg2ble", "layer_xl_fg2ble.safetensors", RELEASED, 701_981_624,
-          "50a29851ad56308f14d6c9ed375be17df6921efeca240b31f567f6b8c76d1e70"),
+          "50a29851ad56308f14d6c9ed375be17df6921efeca240b31f567f6b8c76d1e70", revision=RELEASE),
     Entry("sdxl", "bg2ble", "layer_xl_bg2ble.safetensors", RELEASED, 701_981_624,
-          "2901d1353cc4ca763c8bedc48453b36e88680605f417c7f7ec730a7c36845d7c"),
+          "2901d1353cc4ca763c8bedc48453b36e88680605f417c7f7ec730a7c36845d7c", revision=RELEASE),
     Entry("sdxl", "fgble2bg", "layer_xl_fgble2bg.safetensors", RELEASED, 702_004_664,
-          "179a61fdcdb149af1897b2840f24ba09466ab6265b2c792b0e99df557f0439be"),
+          "179a61fdcdb149af1897b2840f24ba09466ab6265b2c792b0e99df557f0439be", revision=RELEASE),
     Entry("sdxl", "bgble2fg", "layer_xl_bgble2fg.safetensors", RELEASED, 3_619_791_856,
-          "1688f0c17447f74662686fadd431f24d26a1ba8ffea322c6f56c8b5ed581b78d"),
+          "1688f0c17447f74662686fadd431f24d26a1ba8ffea322c6f56c8b5ed581b78d", revision=RELEASE),
     Entry("sdxl", DECODER, "vae_transparent_decoder.safetensors", RELEASED, 208_266_320,
-          "59dc8feefe40d26b6cb7186aed7af70c60d94ac4f9db8ebe7f121a01ba27a2fc"),
+          "59dc8feefe40d26b6cb7186aed7af70c60d94ac4f9db8ebe7f121a01ba27a2fc", revision=RELEASE),
     Entry("sdxl", ENCODER, "vae_transparent_encoder.safetensors", RELEASED, None,
-          "47d048bd7c6f873b55d123ff424c0b584bbfb8a666f20aa634336e922f5c821c"),
-    Entry("sdxl", "transparent_attn", "diffuser_layer_xl_transparent_attn.safetensors", DIFFUSERS, 743_345_968),
-    Entry("sdxl", "transparent_conv", "diffuser_layer_xl_transparent_conv.safetensors", DIFFUSERS, 3_619_723_136),
-    Entry("sdxl", "fg2ble", "diffuser_layer_xl_fg2ble.safetensors", DIFFUSERS),
-    Entry("sdxl", "bg2ble", "diffuser_layer_xl_bg2ble.safetensors", DIFFUSERS),
-    Entry("sdxl", "fgble2bg", "diffuser_layer_xl_fgble2bg.safetensors", DIFFUSERS, 701_999_680),
-    Entry("sdxl", "bgble2fg", "diffuser_layer_xl_bgble2fg.safetensors", DIFFUSERS, 3_619_769_216),
-    Entry("sdxl", "transparent_attn", "ld_diffusers_sdxl_attn.safetensors", MERGED, 1_910_453_328),
+          "47d048bd7c6f873b55d123ff424c0b584bbfb8a666f20aa634336e922f5c821c", about=2_365_008),
+    Entry("sdxl", "transparent_attn", "diffuser_layer_xl_transparent_attn.safetensors", DIFFUSERS, 743_345_968,
+          "2626f9aa"),
+    Entry("sdxl", "transparent_conv", "diffuser_layer_xl_transparent_conv.safetensors", DIFFUSERS, 3_619_723_136,
+          "02ecf860"),
+    Entry("sdxl", "fg2ble", "diffuser_layer_xl_fg2ble.safetensors", DIFFUSERS, about=701_976_640),
+    Entry("sdxl", "bg2ble", "diffuser_layer_xl_bg2ble.safetensors", DIFFUSERS, about=701_976_640),
+    Entry("sdxl", "fgble2bg", "diffuser_layer_xl_fgble2bg.safetensors", DIFFUSERS, 701_999_680, "0d6ac96e"),
+    Entry("sdxl", "bgble2fg", "diffuser_layer_xl_bgble2fg.safetensors", DIFFUSERS, 3_619_769_216, "e412e0f7"),
+    Entry("sdxl", "transparent_attn", "ld_diffusers_sdxl_attn.safetensors", MERGED, 1_910_453_328, "22edbe45"),
     Entry("sdxl", "transparent_conv", "ld_diffusers_sdxl_conv.safetensors", MERGED, 3_619_723_136,
           "429ab3cccfd920042f2dd2e423475ba43a1dacce387576061fd5fa28b896dc87"),
     Entry("sdxl", DECODER, "ld_diffusers_sdxl_vae_transparent_decoder.safetensors", MERGED, 208_266_320,
           "59dc8feefe40d26b6cb7186aed7af70c60d94ac4f9db8ebe7f121a01ba27a2fc"),
     Entry("sdxl", ENCODER, "ld_diffusers_sdxl_vae_transparent_encoder.safetensors", MERGED, None,
-          "47d048bd7c6f873b55d123ff424c0b584bbfb8a666f20aa634336e922f5c821c"),
+          "47d048bd7c6f873b55d123ff424c0b584bbfb8a666f20aa634336e922f5c821c", about=2_365_008),
 )
 """Every file of LayerDiffuse; of one family and mode the one to install comes first."""
 
 BASES = (
     Entry("sdxl", BASE, "juggernautXL_version6Rundiffusion.safetensors", "RunDiffusion/Juggernaut-XL-v6", 7_105_348_560,
           "1fe6c7ec54c786040cdabc7b4e89720069d97096922e20d01f13e7764412b47f"),
-    Entry("sdxl", BASE, "animaPencilXL_v100.safetensors", FAVOURITES, None, "7ed8da12d9", "fav/"),
+    Entry("sdxl", BASE, "animaPencilXL_v100.safetensors", FAVOURITES, None, "7ed8da12d9", "fav/",
+          about=6_938_000_000),
     Entry("sdxl", BASE, "sd_xl_base_1.0.safetensors", "stabilityai/stable-diffusion-xl-base-1.0", 6_938_078_334,
           "31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b",
           revision="462165984030d82259a11f4367a4eed129e94a7b"),
@@ -171,13 +181,13 @@ BASES = (
           "15012c538f503ce2ebfc2c8547b268c75ccdaff7a281db55399940ff1d70e21d", "fav/"),
     Entry("sd15", BASE, "v1-5-pruned-emaonly.safetensors", "stable-diffusion-v1-5/stable-diffusion-v1-5",
           4_265_146_304, "6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa",
-          revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14", wide=True),
+          revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14"),
     Entry("sdxl", VAE, "sdxl.vae.safetensors", "madebyollin/sdxl-vae-fp16-fix", 334_641_162,
           "235745af8d86bf4a4c1b5b4f529868b37019a10f7c0b2e79ad0abca3a22bc6e1",
-          revision="207b116dae70ace3637169f1ddd2434b91b3a8cd", wide=True),
+          revision="207b116dae70ace3637169f1ddd2434b91b3a8cd"),
     Entry("sd15", VAE, "vae-ft-mse-840000-ema-pruned.safetensors", "stabilityai/sd-vae-ft-mse-original", 334_641_190,
           "735e4c3a447a3255760d7f86845f09f937809baa529c17370d83e4c3758f3c75",
-          revision="629b3ad3030ce36e15e70c5db7d91df0d60c627f", wide=True),
+          revision="629b3ad3030ce36e15e70c5db7d91df0d60c627f"),
 )
 """Checkpoints and VAEs."""
 

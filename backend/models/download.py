@@ -232,7 +232,7 @@ def _refused(file: Entry, error: HfHubHTTPError) -> NoReturn:
 
 
 def _check_space(file: Entry, part: Path) -> None:
-    missing = (file.size or 0) - _size(part)
+    missing = file.expected - _size(part)
     free = shutil.disk_usage(part.parent).free
     if missing > 0 and free < missing + SPARE:
         fail(ErrorCode.DISK_FULL,

@@ -9,7 +9,7 @@ from typing import Any
 
 from protocol.errors import ErrorCode, fail
 
-from .header import CONVERT, TensorInfo, read_header
+from .header import CONVERT_FOLDER, TensorInfo, read_header
 
 FAMILIES = {"sd15": "a Stable Diffusion 1.5 checkpoint", "sdxl": "an SDXL checkpoint"}
 """Families of base models, and what people call a file of theirs."""
@@ -47,6 +47,7 @@ MARKS = {
     "edm_vpred.sigma_max": "a CosXL checkpoint (another noise schedule)",
     "edm_mean": "a Playground 2.5 checkpoint (another noise schedule)",
     "v_pred": "a checkpoint with velocity prediction",
+    "ztsnr": "a checkpoint with another noise schedule (zero terminal SNR)",
 }
 """Tensors that only say how a checkpoint was trained → what it is."""
 
@@ -206,7 +207,7 @@ def component_files(folder: Path, component: str) -> list[Path]:
         if (place / f"{name}.index.json").is_file():
             return _parts(place, f"{name}.index.json")
     if any(place.glob("*.bin")):
-        fail(ErrorCode.BAD_CHECKPOINT, f"The {component} of {folder.name} is a pickled .bin file.", CONVERT)
+        fail(ErrorCode.BAD_CHECKPOINT, f"The {component} of {folder.name} is a pickled .bin file.", CONVERT_FOLDER)
     expected = FILE_STEMS[component.startswith("text_encoder")] + ".safetensors"
     fail(ErrorCode.MISSING_FILE, f"The model {folder.name} has no file {component}/{expected}.")
 
@@ -218,7 +219,7 @@ def _parts(place: Path, index: str) -> list[Path]:
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
             found = f"{place / index} names {name!r:.100}, expected the name of a safetensors file beside it."
-            fail(ErrorCode.BAD_CHECKPOINT, found, CONVERT)
+            fail(ErrorCode.BAD_CHECKPOINT, found, CONVERT_FOLDER)
         if not (place / name).is_file():
             fail(ErrorCode.MISSING_FILE, f"The file {place / name} is missing.", "Download the whole folder.")
     if not names:

@@ -29,6 +29,10 @@ CONVERT = (
     "Without such a version convert it: in Automatic1111 or Forge with the Checkpoint Merger (no interpolation, format "
     "safetensors), in ComfyUI with the nodes Load Checkpoint and Save Checkpoint."
 )
+CONVERT_FOLDER = (
+    "Files of this kind can run programs when opened and are never loaded. Download the model with its .safetensors "
+    "files; without such files load the folder in diffusers and save it with save_pretrained, which writes them."
+)
 DOWNLOAD_AGAIN = "Delete the file and download it again; compare its size with the one on the download page."
 
 

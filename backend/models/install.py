@@ -14,6 +14,7 @@ from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from . import registry
 from .catalogue import BASE, BASES, CATALOGUE, PART, VAE, Entry, gigabytes
 from .control import Cancelled, Control
+from .identity import identity
 from .integrity import fault, known_sha256, sha256_of
 from .registry import Known
 
@@ -29,19 +30,31 @@ def place(root: Path, file: Entry) -> Path:
 
 
 def present(root: Path, file: Entry, control: Control | None = None) -> Path | None:
-    """Where the file is: in its place, or elsewhere on this machine as `scan` found it; None when it is missing.
+    """Where the file is, or another spelling of it that does the same; None when it is missing.
 
-    The first time this reads a file with a known sum to its end; the sum is written down. Raises `Cancelled`.
+    It is looked for in its place, under other names beside that, and elsewhere on this machine as `scan` found it. The
+    first time this reads a file with a known sum to its end; the sum is written down. Raises `Cancelled`.
     """
     path = place(root, file)
-    if _right(root, file, path, control):
-        return path
+    return path if _right(root, file, path, control) else next(_others(root, file, control), None)
+
+
+def _others(root: Path, file: Entry, control: Control | None = None) -> Iterator[Path]:
+    """Where a file of the catalogue, or what does the same, is besides its own place."""
+    try:
+        beside = sorted((root / file.folder).glob("*.safetensors"))
+    except OSError:
+        beside = []
+    for path in beside:
+        told = identity(root, path, control) == (file.family, file.mode) if _is_layer(file) else _right(
+            root, file, path, control)
+        if told and path != place(root, file):
+            yield path
     for other in registry.elsewhere(root, file.mode):
-        # Another spelling of a layer file has another size, and does the same.
+        # Another spelling of a layer file has another size.
         another = _is_layer(file) and not (file.sha256 and other.size == file.size)
         if other.family == file.family and (another or _right(root, file, Path(other.path), control)):
-            return Path(other.path)
-    return None
+            yield Path(other.path)
 
 
 def missing(root: Path, files: Iterable[Entry], control: Control | None = None) -> list[Entry]:
@@ -83,13 +96,13 @@ def install(root: Path, files: Sequence[Entry], control: Control | None = None, 
 
 
 def verify(root: Path, files: Iterable[Entry], control: Control | None = None) -> Iterator[tuple[Entry, Path, str]]:
-    """Read every file that is in its place, or used elsewhere, to its end, once: file, path and `fault`.
+    """Read every file that is in its place, or used under another name or elsewhere, once: file, path and `fault`.
 
     Files that are not there are passed over. Raises `Cancelled`.
     """
     seen: set[Path] = set()
     for file in files:
-        others = (Path(other.path) for other in registry.elsewhere(root, file.mode) if _same(other, file))
+        others = (Path(other.path) for other in registry.known(root).values() if _same(other, file))
         for path in (place(root, file), *others):
             if path.exists() and path not in seen:
                 seen.add(path)
@@ -150,7 +163,9 @@ def _hopeless(error: BaseException | None) -> bool:
 def _right(root: Path, file: Entry, path: Path, control: Control | None) -> bool:
     try:
         size = path.stat().st_size
-        if file.size not in (None, size):
+        # Where no size is known each checkpoint would have to be read to its end.
+        likely = size == file.size if file.size else path.name == file.name
+        if not likely:
             return False
         return not fault(file, path, control, known_sha256(root, path, control) if file.sha256 else "")
     except (OSError, LayerDiffusionError):
@@ -172,7 +187,7 @@ def _fresh_fault(root: Path, file: Entry, path: Path, control: Control | None) -
 
 
 def _same(other: Known, file: Entry) -> bool:
-    """Whether a file elsewhere is this one of the catalogue, by sum or name; not only one that does the same."""
+    """Whether a file is this one of the catalogue, by sum or name; not only one that does the same."""
     by_sum = other.sha256 and file.sha256 and other.sha256.startswith(file.sha256)
     return bool(by_sum) or (other.family == file.family and Path(other.path).name == file.name)
 
@@ -186,7 +201,7 @@ def _check_space(root: Path, files: Iterable[Entry]) -> None:
     from .download import SPARE
 
     begun = {file.name: size for file, size in unfinished(root)}
-    needed = sum(max(0, (file.size or 0) - begun.get(file.name, 0)) for file in files)
+    needed = sum(max(0, file.expected - begun.get(file.name, 0)) for file in files)
     folder = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
     free = shutil.disk_usage(folder).free
     if needed and free < needed + SPARE:

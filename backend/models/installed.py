@@ -16,9 +16,9 @@ from protocol.limits import MAX_MODELS, MAX_NAME, MAX_NOTE, MAX_REASON
 from protocol.request import Injection, Operation
 
 from . import registry
-from .catalogue import BASE, BY_NAME, CATALOGUE, DECODER, ENCODER, FOLDERS, LAYERS, entry
+from .catalogue import BASE, CATALOGUE, DECODER, ENCODER, FOLDERS, LAYERS, entry
 from .families import read_config, require_base
-from .layer_files import LayerFile, recognise
+from .identity import identity
 from .loras import find_lora, installed_loras
 from .modes import MODES, OPERATIONS, stages
 from .registry import LORA, Known
@@ -242,32 +242,18 @@ def _objects() -> tuple[str, ...]:
 def _layer_files(family: str, places: Collection[Path]) -> dict[str, Path]:
     """Mode, `DECODER` or `ENCODER` → the file for it, from the first place that has one.
 
-    A file under a name of the catalogue is what that says; in ``layers/`` any other one is looked into.
+    Files that are called as in the catalogue come first, in its order; in ``layers/`` all others are looked into, too.
     """
     found: dict[str, Path] = {}
     for place in places:
-        for file in CATALOGUE:
-            if file.family == family and os.path.isfile(place / file.name):
-                found.setdefault(file.mode, place / file.name)
-    for path in _entries(folder() / LAYERS) if folder() / LAYERS in places else ():
-        if path.suffix.lower() == ".safetensors" and path.name not in BY_NAME:
-            known = _recognised(path)
-            if known and known.families == (family,) and len(known.modes) == 1:
-                found.setdefault(known.modes[0], path)
+        files = dict.fromkeys(place / file.name for file in CATALOGUE)
+        if place == folder() / LAYERS:
+            files |= dict.fromkeys(_entries(place))
+        for path in files:
+            known = identity(folder(), path) if path.suffix.lower() == ".safetensors" else None
+            if known and known[0] == family:
+                found.setdefault(known[1], path)
     return found
-
-
-def _recognised(path: Path) -> LayerFile | None:
-    try:
-        status = path.stat()
-        return _recognised_as(path, status.st_mtime_ns, status.st_size)
-    except (OSError, LayerDiffusionError):
-        return None
-
-
-@lru_cache(256)
-def _recognised_as(path: Path, _changed: int, _size: int) -> LayerFile:
-    return recognise(path)
 
 
 def _suitability(base: Path) -> str:

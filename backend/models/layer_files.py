@@ -1,20 +1,20 @@
 """Which file of LayerDiffuse a safetensors file is, told from the names and shapes of its tensors.
 
 The same weights go about in several spellings (`Spelling`). Of some modes the files are alike in everything but their
-values: ``fg2ble`` and ``bg2ble``, SD1.5's ``fg2bg`` and ``bg2fg``, the decoders and encoders of both families. Only
-there the file's own name decides, if it is one of the catalogue's.
+values: ``fg2ble`` and ``bg2ble``, SD1.5's ``fg2bg`` and ``bg2fg``, the decoders and encoders of both families. Which of
+those a file is, `identity` tells.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from protocol.errors import ErrorCode, fail
 
-from .catalogue import BY_NAME, DECODER, ENCODER
+from .catalogue import DECODER, ENCODER
 from .header import TensorInfo, read_header
 
 Header = dict[str, TensorInfo]
@@ -83,9 +83,6 @@ def recognise(path: Path) -> LayerFile:
             ErrorCode.BAD_CHECKPOINT, f"{path.name} is no file of LayerDiffuse that is known, expected {EXPECTED}.",
             "Install the file again from its original source.",
         )
-    named = BY_NAME.get(path.name)
-    if named and named.family in found.families and named.mode in found.modes:
-        return replace(found, families=(named.family,), modes=(named.mode,))
     return found
 
 

@@ -82,7 +82,7 @@ class Library:
         self.scan("", control)
         with _cancellable():
             lacking = missing(folder(), files, control)
-            sizes = {file.name: [0, file.size or 0] for file in lacking}
+            sizes = {file.name: [0, file.expected] for file in lacking}
 
             def hear(file: Entry, done: int, total: int | None) -> None:
                 sizes[file.name] = [done, total or sizes[file.name][1]]
@@ -104,9 +104,9 @@ class Library:
         with _cancellable():
             files = find(names) or (*CATALOGUE, *BASES)
             there = [file for file in files if place(folder(), file).exists() or present(folder(), file)]
-            done, total, damaged = 0, sum(file.size or 0 for file in there), []
+            done, total, damaged = 0, sum(file.expected for file in there), []
             for file, path, wrong in verify(folder(), files, control):
-                done = min(total, done + (file.size or 0))
+                done = min(total, done + file.expected)
                 report(done, total)
                 if wrong:
                     damaged.append(f"{path.name} {wrong}")
@@ -150,11 +150,11 @@ def _printable(text: str) -> str:
 
 def _info(file: Entry, begun: int | None) -> FileInfo:
     """What is told of a file; `begun` are the bytes of it that have come, None when it was not asked for."""
-    path, size = present(folder(), file), file.size or 0
+    path = present(folder(), file)
     if path is None:
         state, done = (FileState.MISSING if begun is None else FileState.PARTIAL), begun or 0
     else:
         state = FileState.INSTALLED if path == place(folder(), file) else FileState.ELSEWHERE
-        done = size or path.stat().st_size
+        done = file.expected
     purpose, licence = file.purpose[:MAX_NAME], file.licence[:MAX_NAME]
-    return FileInfo(file.name, purpose, licence, file.family, size or (done if path else 0), done, state)
+    return FileInfo(file.name, purpose, licence, file.family, file.expected, done, state)

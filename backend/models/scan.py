@@ -10,19 +10,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from huggingface_hub import constants
+
+from installer.krita import Place, find
 from protocol.errors import LayerDiffusionError
 
 from . import registry
-from .catalogue import BASE, BY_NAME, CATALOGUE, Entry
+from .catalogue import BASE
 from .control import Control
 from .families import FAMILIES, describe_file, describe_folder
 from .header import CONVERT, PICKLE_SUFFIXES, read_header
-from .integrity import known_sha256
+from .identity import identify
 from .layer_files import LayerFile, classify
 from .registry import LORA, Known
 from .suitability import suitability
@@ -31,9 +33,12 @@ DEPTH = 6
 """Folders below a place that are looked into."""
 PROGRAMS = (
     "ComfyUI", "comfyui", "ComfyUI_windows_portable/ComfyUI", "stable-diffusion-webui", "stable-diffusion-webui-forge",
-    "webui_forge", "sd-webui-forge", "StabilityMatrix/Models",
+    "webui_forge", "webui_forge_cu*/webui", "sd-webui-forge", "sd.webui/webui", "StabilityMatrix/Models",
 )
-"""Usual folders of ComfyUI, Automatic1111 and Forge, in the home folder, its Documents and at the top of a drive."""
+"""Usual folders of ComfyUI, Automatic1111 and Forge, in the home folder, its Documents and Downloads, and at the top of
+a drive; those of two parts are archives for Windows, unpacked."""
+TOPS = ("C:/", "D:/", "E:/")
+"""Drives of Windows."""
 PICKLED_FOLDERS = ("checkpoints", "stable-diffusion")
 """Folders of checkpoints, in small letters, where a pickled file is worth a word."""
 
@@ -55,41 +60,47 @@ class Found:
     note: str = ""
 
 
-def usual_places() -> list[Path]:
-    """Where other programs keep models on this machine; those that exist."""
-    home = Path.home()
-    roots = [home, home / "Documents", Path("C:/") if sys.platform == "win32" else Path("/opt")]
-    places = [root / program for root in roots for program in PROGRAMS]
-    for data in _krita_data(home):
+def usual_places(place: Place | None = None) -> list[Path]:
+    """Where other programs keep models of this user on this machine, or on a made-up one; those that exist."""
+    place = place or Place()
+    top = [place.root / name for name in (TOPS if place.system == "win32" else ("opt",))]
+    roots = [place.home, place.home / "Documents", place.home / "Downloads", *top]
+    places = [path for root in roots for program in PROGRAMS for path in sorted(root.glob(program))]
+    for data in (profile.plugins.parent for profile in find(place)):
         places += [data / "ai_diffusion" / "server", *_chosen_server(data / "ai_diffusion" / "settings.json")]
-    cache = Path(os.environ.get("HF_HOME") or home / ".cache" / "huggingface") / "hub"
-    places.append(Path(os.environ.get("HF_HUB_CACHE") or cache))
-    existing = dict.fromkeys(place for place in places if place.is_dir())
-    return [*existing, *(extra for place in existing for extra in _extra_paths(place) if extra.is_dir())]
+    places.append(Path(constants.HF_HUB_CACHE))
+    existing = dict.fromkeys(path for path in places if path.is_dir())
+    return [*existing, *(extra for path in existing for extra in _extra_paths(path) if extra.is_dir())]
 
 
-def scan(root: Path, places: Iterable[Path] | None = None, control: Control | None = None) -> Iterator[Found]:
+def scan(
+    root: Path, places: Iterable[Path] | None = None, control: Control | None = None,
+    report: Callable[[int], None] | None = None,
+) -> Iterator[Found]:
     """Look through folders and remember in the registry what can be used; what is no model is passed over.
 
     Args:
         root: the models' folder; files in it are passed over.
         places: folders, by default the `usual_places`.
         control: pauses and cancels.
+        report: hears how many files and folders have been looked into.
 
     Raises:
         Cancelled: what was found so far stays known.
         OSError: when the registry cannot be written.
     """
     seen = {os.path.realpath(root)}
-    for place in usual_places() if places is None else places:
-        for path in _files(place, seen):
-            if control:
-                control.check()
-            found = examine(root, path, control)
-            if found:
-                if found.known:
-                    registry.remember(root, [found.known])
-                yield found
+    paths = (path for place in (usual_places() if places is None else places) for path in _files(place, seen))
+    for count, path in enumerate(paths, 1):
+        if control:
+            control.check()
+        found = examine(root, path, control)
+        if report:
+            report(count)
+        if found:
+            if found.known:
+                registry.remember(root, [found.known])
+            yield found
 
 
 def examine(root: Path, path: Path, control: Control | None = None) -> Found | None:
@@ -99,11 +110,11 @@ def examine(root: Path, path: Path, control: Control | None = None) -> Found | N
     try:
         if path.is_dir():
             return _base(path, describe_folder(path))
-        header, known = read_header(path), registry.look(path)
+        header = read_header(path)
         layer = classify(header)
         if layer:
-            return _layer(root, path, layer, known, control)
-        kind = describe_file(header)
+            return _layer(root, path, layer, control)
+        kind, known = describe_file(header), registry.look(path)
     except (LayerDiffusionError, OSError) as error:
         return Found(path, "not readable", None, str(error))
     if kind == "a LoRA":
@@ -118,33 +129,14 @@ def _base(path: Path, kind: str) -> Found:
     return Found(path, FAMILIES[kind], replace(registry.look(path), family=kind, mode=BASE), suitability(path))
 
 
-def _layer(root: Path, path: Path, layer: LayerFile, known: Known, control: Control | None) -> Found:
+def _layer(root: Path, path: Path, layer: LayerFile, control: Control | None) -> Found:
     what = "a file of LayerDiffuse"
-    alike = [file for file in CATALOGUE if file.family in layer.families and file.mode in layer.modes]
-    known, entry = _by_sum(root, path, alike, known, control)
-    published = [file.sha256 for file in alike if file.size == known.size]
-    if entry is None and published and all(published):
-        return Found(path, what, None, "It is damaged: it has the size of the published file, and other content. "
-                     "Download it again.")
-    if len(layer.families) == len(layer.modes) == 1:
-        family, mode = layer.families[0], layer.modes[0]
-    else:
-        entry = entry or BY_NAME.get(path.name)
-        if entry not in alike:
-            return Found(path, what, None, "Which of those that are alike cannot be told; give it its usual name.")
-        family, mode = entry.family, entry.mode
-    return Found(path, f"{what}: {mode} for {FAMILIES[family]}", replace(known, family=family, mode=mode))
-
-
-def _by_sum(
-    root: Path, path: Path, candidates: Iterable[Entry], known: Known, control: Control | None
-) -> tuple[Known, Entry | None]:
-    """The file of the catalogue that has this file's SHA-256, which is computed when the size may be right."""
-    likely = [file for file in candidates if file.sha256 and file.size in (None, known.size)]
-    if not likely:
-        return known, None
-    known = replace(known, sha256=known_sha256(root, path, control))
-    return known, next((file for file in likely if known.sha256.startswith(file.sha256 or "-")), None)
+    try:
+        family, mode = identify(root, path, layer, control)
+    except LayerDiffusionError as error:
+        return Found(path, what, None, str(error))
+    known = replace(registry.look(path), family=family, mode=mode)
+    return Found(path, f"{what}: {mode} for {FAMILIES[family]}", known)
 
 
 def _files(place: Path, seen: set[str]) -> Iterator[Path]:
@@ -167,16 +159,6 @@ def _files(place: Path, seen: set[str]) -> Iterator[Path]:
             if path.suffix.lower() in (".safetensors", *pickled) and target not in seen:
                 seen.add(target)
                 yield path
-
-
-def _krita_data(home: Path) -> list[Path]:
-    """Folders in which Krita's plugins keep their data."""
-    if sys.platform == "win32":
-        return [Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming") / "krita"]
-    if sys.platform == "darwin":
-        return [home / "Library" / "Application Support" / "krita"]
-    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return [data / "krita", home / ".var" / "app" / "org.kde.krita" / "data" / "krita"]
 
 
 def _chosen_server(settings: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 Told from what the file's maker wrote into it, and from its name: such checkpoints have the tensors of any other of
 their family. What is said of them are the reports of users: lllyasviel/LayerDiffuse issue 12 (Lightning),
-lllyasviel/sd-forge-layerdiffuse issue 145 (Illustrious, NoobAI).
+lllyasviel/sd-forge-layerdiffuse issue 145 (Illustrious, NoobAI, Animagine).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ SAYING = (
     "ss_output_name", "sd_merge_models",
 )
 """Metadata in which the name of a checkpoint, or of what it was made from, stands; other keys hold texts and tags."""
+PREDICTION = "modelspec.prediction_type"
+"""Metadata that say what a checkpoint was trained to predict: ``epsilon``, or ``v`` for velocity."""
 DISTILLED = re.compile(r"lightning|turbo|hyper[-_ ]?(sd|xl)|(?<![a-z])(lcm|dmd2)(?![a-z])", re.I)
 """Names of models made to draw in a few steps."""
 FEW_STEPS = ("LCMScheduler", "TCDScheduler")
@@ -30,9 +32,12 @@ KINDS = (
     (DISTILLED,
      "Made for few steps (turbo or lightning): LayerDiffuse gives poor layers with it. Take the ordinary version of "
      "the checkpoint, if need be with a LoRA for few steps."),
-    (re.compile(r"illustrious|noob[-_ ]?ai|noob[-_ ]?xl", re.I),
-     "Of the Illustrious or NoobAI family: with it LayerDiffuse often gives a tint and no transparency. It can work "
-     "when the prompt asks for a plain grey background."),
+    (re.compile(r"illustrious|noob[-_ ]?ai|noob[-_ ]?xl|animagine", re.I),
+     "Of the Illustrious, NoobAI or Animagine family: with it LayerDiffuse often gives a tint and no transparency. It "
+     "can work when the prompt asks for a plain grey background."),
+    (re.compile(r"(?<![a-z])v[-_ ]?pred", re.I),
+     "Made to predict velocity, which this program does not: pictures come out wrong. Take the ordinary version of the "
+     "checkpoint."),
 )
 """What a name says → what to expect."""
 
@@ -51,6 +56,8 @@ def suitability(path: Path) -> str:
 def note(metadata: Mapping[str, str], name: str) -> str:
     """As `suitability`, for the metadata and the name of a file."""
     said = " ".join([name, *(metadata.get(key, "") for key in SAYING)])
+    if metadata.get(PREDICTION, "").lower().startswith("v"):
+        said += " v-pred"
     return " ".join(text for pattern, text in KINDS if pattern.search(said))
 
 

@@ -293,7 +293,7 @@ def test_an_sdxl_file_does_not_fit_an_sd15_model(files):
 def test_files_keep_their_precision_in_memory(files, tmp_path):
     path = tmp_path / files["fg2ble"].name
     save_file({key: value.half() for key, value in load_file(files["fg2ble"]).items()}, path)
-    assert recognise(path).modes == ("fg2ble",)
+    assert recognise(path).modes == ("fg2ble", "bg2ble")
     deltas = patches.read(path, "fg2ble", CPU).deltas.values()
     assert {delta.tensor.dtype for delta in deltas if isinstance(delta, patches.Difference)} == {torch.float16}
 

@@ -56,10 +56,11 @@ def renamed(old: str, new: str) -> Callable[[Header], Header]:
     (without("input_blocks.8.1.transformer_blocks.1."), "a distilled checkpoint"),
     (added(UNET + "input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"), "a distilled checkpoint"),
     (added("v_pred"), "a checkpoint with velocity prediction"),
+    (added("ztsnr"), "a checkpoint with another noise schedule"),
     (lambda h: added("v_pred")(added("edm_vpred.sigma_max")(h)), "a CosXL checkpoint"),
     (added("edm_mean"), "a Playground 2.5 checkpoint"),
 ], ids=["inpainting", "refiner", "no text", "no second text", "no vae", "no middle", "no block", "shallow", "more",
-        "v-prediction", "cosxl", "playground"])
+        "v-prediction", "zero snr", "cosxl", "playground"])
 def test_other_sdxl_checkpoints_are_called_what_they_are(change, words, headers):
     assert describe_file(change(headers["sdxl"])).startswith(words)
 

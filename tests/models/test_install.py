@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,10 +19,22 @@ from huggingface_hub import constants
 
 from backend import models_cli
 from backend.__main__ import main
-from backend.models import bundles, download, folder, registry, resolve
+from backend.models import bundles, download, folder, identity, registry, resolve
 from backend.models import install as module
 from backend.models.bundles import BUNDLES, Bundle, find
-from backend.models.catalogue import BASE, BASES, DECODER, ENCODER, PART, Entry, gigabytes
+from backend.models.catalogue import (
+    BASE,
+    BASES,
+    CATALOGUE,
+    DECODER,
+    DIFFUSERS,
+    ENCODER,
+    MERGED,
+    PART,
+    VAE,
+    Entry,
+    gigabytes,
+)
 from backend.models.control import Cancelled, Control
 from backend.models.install import install, missing, place, present, remove, unfinished, verify
 from protocol.errors import ErrorCode, LayerDiffusionError
@@ -60,6 +73,7 @@ def files(hub: Hub, made: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Entry,
               REPOSITORY, *offer(hub, REPOSITORY, path))
         for path in sorted(made.iterdir())
     )
+    monkeypatch.setattr(identity, "CATALOGUE", found)
     for owner, names in ((module, ()), (bundles, ("BUNDLES",)), (models_cli, ("BUNDLES", "OFFERED"))):
         monkeypatch.setattr(owner, "CATALOGUE", found)
         monkeypatch.setattr(owner, "BASES", ())
@@ -78,7 +92,7 @@ def test_the_bundles_hold_what_their_families_need():
     assert {file.mode for file in known["sdxl-layers"].files} == {
         "transparent_attn", "fg2ble", "bg2ble", "fgble2bg", "bgble2fg", DECODER, ENCODER,
     }
-    assert known["sdxl-layers"].size == 6_677_378_776 and known["sd15-layers"].size == 2_238_901_760
+    assert known["sdxl-layers"].size == 6_679_743_784 and known["sd15-layers"].size == 2_241_266_768
     for name in ("sdxl", "sd15"):
         assert {file.family for file in known[name].files} == {name}
         assert set(known[f"{name}-layers"].files) < set(known[name].files)
@@ -97,6 +111,14 @@ def test_the_checkpoints_of_the_sanity_checks_are_in_the_catalogue():
     assert sums["juggernautXL_version6Rundiffusion"] == "1fe6c7ec54"
     assert sums["animaPencilXL_v100"] == "7ed8da12d9" and sums["realisticVisionV51_v51VAE"] == "15012c538f"
     assert all(base.licence and base.purpose and base.folder in ("checkpoints", "vae") for base in BASES)
+
+
+def test_of_every_file_it_is_known_how_large_it_is_where_it_is_from_and_what_it_takes():
+    for file in (*CATALOGUE, *BASES):
+        assert file.expected > 0 and (file.size is None) == bool(file.about) and (file.memory > 0 or file.mode == VAE)
+        converted = file.repository in (DIFFUSERS, MERGED)
+        assert converted or file.sha256 and "see huggingface" not in file.licence
+    assert {len(file.sha256 or "") for file in BUNDLES[0].files} == {64}
 
 
 def test_everything_is_installed_and_then_nothing_is_missing(hub, files, root):
@@ -133,12 +155,26 @@ def test_one_file_that_fails_does_not_keep_the_others_from_coming(hub, files, ro
 def test_without_a_connection_the_files_that_wait_are_not_tried(hub, files, root, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     tried: list[str] = []
-    monkeypatch.setattr(module, "place", lambda root, file: tried.append(file.name) or place(root, file))
+    seen, fetch, as_completed = threading.Event(), download.fetch, module.as_completed
+
+    def try_one(file: Entry, *rest: Any) -> None:
+        tried.append(file.name)
+        # All but the first fail only after somebody has looked at how that one ended.
+        assert len(tried) == 1 or seen.wait(60)
+        fetch(file, *rest)
+
+    def completed(tasks: Any) -> Iterator[Any]:
+        for task in as_completed(tasks):
+            yield task
+            seen.set()
+
+    monkeypatch.setattr(download, "fetch", try_one)
+    monkeypatch.setattr(module, "as_completed", completed)
     monkeypatch.setattr(module, "missing", lambda root, files, control: list(files))
-    monkeypatch.setattr(module, "unfinished", lambda root: [])
     with pytest.raises(LayerDiffusionError, match="could not be downloaded"):
         install(root, files * 50)
-    assert len(tried) < len(files * 50)
+    # One that is under way already, and the next one of the thread that is free again.
+    assert len(tried) <= module.PARALLEL + 1
 
 
 def test_all_together_must_have_room_before_a_byte_comes(hub, files, root, monkeypatch):
@@ -212,6 +248,39 @@ def test_a_damaged_file_elsewhere_is_not_taken_for_the_one_of_its_size(hub, file
     assert present(root, files[0]) == other
 
 
+def test_a_renamed_file_in_its_own_folder_is_the_file_and_stays(hub, files, root, made):
+    """The transparent VAEs of both families are alike in everything but their values."""
+    for file in files:
+        renamed = root / file.folder / f"my {file.mode} for {file.family}.safetensors"
+        renamed.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(made / file.name, renamed)
+    assert missing(root, files) == [] and present(root, files[0]) != place(root, files[0])
+    install(root, files)
+    assert hub.ranges == [] and {path for _, path, wrong in verify(root, files) if not wrong} == set(
+        (root / "layers").glob("my *")
+    )
+    assert remove(root, files) == 0 and missing(root, files) == []
+    flip(present(root, files[1]) or root, keep_time=True)
+    assert [file for file, _, wrong in verify(root, files) if wrong] == [files[1]]
+    assert missing(root, files) == [files[1]]
+
+
+def test_a_renamed_checkpoint_is_not_fetched_again_and_one_of_unknown_size_not_looked_for(hub, root, tmp_path,
+                                                                                         monkeypatch):
+    base = tiny.write_checkpoint(tmp_path / "painter.safetensors")
+    file = Entry("sd15", BASE, base.name, REPOSITORY, *offer(hub, REPOSITORY, base))
+    (root / "checkpoints").mkdir(parents=True)
+    shutil.copy(base, root / "checkpoints" / "mine.safetensors")
+    unknown = replace(file, size=None, about=7)
+    with monkeypatch.context() as unread:
+        unread.setattr(module, "known_sha256", lambda *_: pytest.fail("read to its end"))
+        assert present(root, unknown) is None and present(root, replace(file, size=7)) is None
+    install(root, [file])
+    assert hub.ranges == [] and present(root, file) == root / "checkpoints" / "mine.safetensors"
+    (root / "checkpoints" / "mine.safetensors").rename(root / "checkpoints" / base.name)
+    assert present(root, unknown) == place(root, unknown)
+
+
 def test_removing_deletes_unfinished_files_too(hub, files, root):
     part = place(root, files[0]).with_name(files[0].name + PART)
     part.parent.mkdir(parents=True)
@@ -271,8 +340,8 @@ def test_the_list_names_every_bundle_and_file_with_its_licence(capsys):
     said = capsys.readouterr().out
     assert all(f"  {bundle.name} " in said and bundle.purpose in said for bundle in BUNDLES)
     assert all(f"  {base.name} " in said and base.licence in said for base in BASES)
-    assert "13.78 GB to download" in said
-    assert "about 6.94 GB of memory for its weights" in said and "about 2.13 GB of memory for its weights" in said
+    assert "13.79 GB to download" in said
+    assert "from 6.00 GB of memory for a job" in said and "from 3.00 GB of memory for a job" in said
     assert "SHA-256" not in said
 
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from backend.models import folder, installed, resolve, resolve_path, unusable
+from backend.models import folder, identity, installed, integrity, resolve, resolve_path, unusable
 from backend.models import installed as module_function
+from backend.models.catalogue import Entry
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.request import Operation
 from tests.engine import tiny, tiny_sdxl
@@ -112,15 +113,35 @@ def test_what_a_model_can_do_is_what_its_files_suffice_for(models):
     assert operations("painter") == {Operation.BACKGROUND_FOR_OBJECT}
 
 
-def test_a_layer_file_under_another_name_is_found_by_its_content(models):
+def test_a_layer_file_under_another_name_is_found_by_its_content(models, monkeypatch):
     layers = tiny_sdxl.write_layers(models / "layers")
     for name in tiny_sdxl.LAYER_FILES.values():
         (layers / name).rename(layers / f"my_{name}")
     (layers / "damaged.safetensors").write_bytes(b"nothing")
-    # The two blending files are alike in everything but their values, so that only their names tell them apart.
-    assert resolve("enlarger").layers == {
-        mode: layers / f"my_{name}" for mode, name in tiny_sdxl.LAYER_FILES.items() if "ble" != mode[-3:]
-    }
+    # The two blending files are alike in everything but their values, which only published ones can be told by.
+    renamed = {mode: layers / f"my_{name}" for mode, name in tiny_sdxl.LAYER_FILES.items()}
+    assert resolve("enlarger").layers == {mode: path for mode, path in renamed.items() if "ble" != mode[-3:]}
+    published = tuple(
+        Entry("sdxl", mode, renamed[mode].name, size=renamed[mode].stat().st_size,
+              sha256=integrity.sha256_of(renamed[mode]))
+        for mode in ("fg2ble", "bg2ble")
+    )  # fmt: skip
+    monkeypatch.setattr(identity, "CATALOGUE", published)
+    assert resolve("enlarger").layers == renamed
+    other = layers / tiny_sdxl.LAYER_FILES["fg2ble"]
+    renamed["bg2ble"].rename(other)
+    assert resolve("enlarger").layer("bg2ble") == other
+
+
+def test_a_name_makes_nothing_a_layer_file(models):
+    layers = tiny_sdxl.write_layers(models / "layers")
+    names = tiny_sdxl.LAYER_FILES
+    (layers / names["fg2ble"]).write_text("<html>log in</html>" * 1000)
+    shutil.copy(layers / names["transparent_conv"], layers / names["bg2ble"])
+    (layers / names["bgble2fg"]).write_bytes((layers / names["bgble2fg"]).read_bytes()[:-1])
+    assert set(resolve("enlarger").layers) == {"transparent_attn", "transparent_conv", "fgble2bg"}
+    lost = {Operation.BLEND, Operation.OBJECT_ON_BACKGROUND, Operation.EXTRACT_FOREGROUND, Operation.SCENE}
+    assert not lost & set(resolve("enlarger").info.operations)
 
 
 def test_a_released_file_is_taken_before_a_converted_one(models):

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from backend.models import folder, installed, integrity, registry, resolve
-from backend.models import scan as module
+from backend.models import folder, identity, installed, integrity, registry, resolve
 from backend.models.catalogue import BASE, DECODER, ENCODER, Entry
 from backend.models.registry import LORA
 from backend.models.scan import Found, scan, usual_places
 from backend.models.suitability import note, suitability
+from installer.krita import Place
 from protocol.request import Operation
 from tests.engine import tiny, tiny_sdxl
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +74,7 @@ def test_files_that_are_alike_are_told_by_their_sum(made, monkeypatch):
               sha256=integrity.sha256_of(layers / f"a_{mode}.safetensors"))
         for mode in ("fg2ble", "bg2ble")
     )
-    monkeypatch.setattr(module, "CATALOGUE", catalogue)
+    monkeypatch.setattr(identity, "CATALOGUE", catalogue)
     found = by_name(folder(), layers)
     for mode in ("fg2ble", "bg2ble"):
         known = found[f"a_{mode}.safetensors"].known
@@ -84,16 +89,16 @@ def test_a_file_of_the_published_size_must_have_the_published_sum(mode, made, mo
     unknown = Entry("sdxl", mode, "converted.safetensors", size=size)
     released = Entry("sdxl", mode, name, size=size, sha256="0" * 64)
     for catalogue, is_used in (((released,), False), ((released, unknown), True)):
-        monkeypatch.setattr(module, "CATALOGUE", catalogue)
-        monkeypatch.setattr(module, "BY_NAME", {name: released})
+        monkeypatch.setattr(identity, "CATALOGUE", catalogue)
+        monkeypatch.setattr(identity, "BY_NAME", {name: released})
         found = by_name(folder(), tmp_path)[name]
         assert bool(found.known) is is_used is bool(registry.elsewhere(folder(), mode))
         assert ("damaged" in found.note) is not is_used
 
 
 def test_a_file_of_another_size_than_the_published_ones_is_not_read(made, monkeypatch):
-    monkeypatch.setattr(module, "known_sha256", lambda *_: pytest.fail("read to its end"))
-    monkeypatch.setattr(module, "CATALOGUE", (Entry("sdxl", "fgble2bg", "one.safetensors", size=1, sha256="0" * 64),))
+    monkeypatch.setattr(identity, "known_sha256", lambda *_: pytest.fail("read to its end"))
+    monkeypatch.setattr(identity, "CATALOGUE", (Entry("sdxl", "fgble2bg", "one.safetensors", size=1, sha256="0" * 64),))
     found = by_name(folder(), made / "ComfyUI" / "models" / "layer_model")
     assert found["a_fgble2bg.safetensors"].known
 
@@ -114,23 +119,48 @@ def test_a_file_that_changed_is_no_longer_used(made, tmp_path):
     assert registry.elsewhere(folder(), LORA) == []
 
 
-def test_the_usual_places_are_those_of_the_four_programs_and_the_cache(monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.delenv("HF_HOME", raising=False)
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    home = Path.home()
-    chosen, extra = tmp_path / "chosen server", tmp_path / "shared models"
-    krita = home / ".local/share/krita/ai_diffusion"
-    places = [home / "ComfyUI", home / "stable-diffusion-webui", home / "Documents/stable-diffusion-webui-forge",
-              krita / "server", chosen, home / ".cache/huggingface/hub", extra]
-    for place in places:
+ROOTS = {
+    "linux": ("home/ComfyUI", "home/stable-diffusion-webui", "home/Documents/stable-diffusion-webui-forge",
+              "opt/ComfyUI"),
+    "darwin": ("home/ComfyUI", "home/Documents/ComfyUI"),
+    "win32": ("home/ComfyUI_windows_portable/ComfyUI", "home/Downloads/webui_forge_cu121_torch231/webui",
+              "home/sd.webui/webui", "C:/webui_forge_cu124_torch24/webui", "D:/ComfyUI"),
+}  # fmt: skip
+KRITAS = {
+    "linux": ("home/.local/share/krita", "home/.var/app/org.kde.krita/data/krita",
+              "home/snap/krita/current/.local/share/krita"),
+    "darwin": ("home/Library/Application Support/krita",),
+    "win32": ("home/AppData/Roaming/krita",
+              "home/AppData/Local/Packages/49800Krita_abc/LocalCache/Roaming/krita"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("system", ROOTS)
+def test_the_usual_places_are_those_of_the_four_programs_and_the_cache(system, monkeypatch, tmp_path):
+    cache, chosen, extra = (tmp_path / name for name in ("cache", "chosen server", "shared models"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    kritas = [tmp_path / krita / "ai_diffusion" for krita in KRITAS[system]]
+    programs = [tmp_path / program for program in ROOTS[system]]
+    places = {cache, chosen, extra, *programs, *(krita / "server" for krita in kritas)}
+    for place in (*places, tmp_path / "home" / "webui_forge_cu121" / "other"):
         place.mkdir(parents=True)
-    (krita / "settings.json").write_text(json.dumps({"server_path": str(chosen)}))
-    (home / "ComfyUI" / "extra_model_paths.yaml").write_text(f"a111:\n    base_path: {extra}\n    #base_path: /no\n")
-    found = [place for place in usual_places() if home in place.parents or tmp_path in place.parents]
-    assert set(found) == set(places) and found[-1] == extra
-    (krita / "settings.json").write_text("[]")
-    assert chosen not in usual_places()
+    settings = kritas[-1] / "settings.json"
+    settings.write_text(json.dumps({"server_path": str(chosen)}))
+    (programs[0] / "extra_model_paths.yaml").write_text(f"a111:\n    base_path: {extra}\n    #base_path: /no\n")
+    place = Place(system, tmp_path / "home", {}, tmp_path)
+    assert set(usual_places(place)) == places and usual_places(place)[-1] == extra
+    settings.write_text("[]")
+    assert chosen not in usual_places(place)
+
+
+def test_the_usual_places_of_this_machine_follow_the_cache_that_was_chosen(tmp_path):
+    place = tmp_path / "cache" / "huggingface" / "hub"
+    place.mkdir(parents=True)
+    asked = "from backend.models.scan import usual_places; print(*usual_places())"
+    known = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=PROJECT,
+                          env=known | {"XDG_CACHE_HOME": str(tmp_path / "cache")})  # fmt: skip
+    assert str(place) in told.stdout
 
 
 def test_a_file_in_the_hubs_cache_is_found_behind_its_link(made, tmp_path):
@@ -166,6 +196,10 @@ def test_a_folder_of_diffusers_in_the_hubs_cache_has_its_repositorys_name(tmp_pa
     ({"modelspec.title": "Hyper-SD merge"}, "mine.safetensors", "few steps"),
     ({"ss_base_model_version": "illustrious_v1"}, "mine.safetensors", "grey background"),
     ({"sd_merge_models": '{"0": {"name": "NoobAI-XL-v1.1"}}'}, "mine.safetensors", "grey background"),
+    ({"modelspec.title": "Animagine XL 3.1"}, "mine.safetensors", "grey background"),
+    ({"modelspec.prediction_type": "v"}, "mine.safetensors", "velocity"),
+    ({"modelspec.prediction_type": "epsilon"}, "mine.safetensors", ""),
+    ({}, "NoobAI-XL-Vpred-v1.0.safetensors", "velocity"),
     ({"ss_tag_frequency": '{"lightning": 3}', "modelspec.description": "not a turbo"}, "storm.safetensors", ""),
 ])
 def test_notes_follow_what_the_maker_wrote_else_the_name(metadata, name, words):
