@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -88,16 +87,14 @@ def _install(options: argparse.Namespace) -> int:
 
 
 def _get(files: Sequence[Entry]) -> int:
-    from huggingface_hub import constants
-
+    from .models.download import hub
     from .models.install import install, missing
 
     root, wanted = folder(), missing(folder(), files)
     if not wanted:
         print("Everything is there already.")
         return 0
-    hub = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
-    print(f"{len(wanted)} files, {gigabytes(sum(file.expected for file in wanted))}, from {hub} into {root}:")
+    print(f"{len(wanted)} files, {gigabytes(sum(file.expected for file in wanted))}, from {hub()} into {root}:")
     for file in wanted:
         print(f"  {file.name} ({file.licence})", flush=True)
     progress = Progress(wanted)

@@ -63,6 +63,11 @@ class _Interrupted(Exception):
         self.seconds = seconds
 
 
+def hub() -> str:
+    """The address of the hub or of the mirror that was chosen, without a slash at its end."""
+    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+
+
 def fetch(file: Entry, target: Path, control: Control, report: Report) -> None:
     """Have a file of the catalogue at a path; what stands there and is not the right one is replaced at the end.
 
@@ -129,7 +134,7 @@ def _get(file: Entry, target: Path, control: Control, report: Report) -> None:
 
 def _announced(file: Entry) -> tuple[str, Entry]:
     """The address of a file, and the file with what the hub says of it where the catalogue says nothing."""
-    place = {"repo_id": file.repository, "filename": file.place + file.name, "endpoint": os.environ.get("HF_ENDPOINT")}
+    place = {"repo_id": file.repository, "filename": file.place + file.name, "endpoint": hub()}
     told = _asked(lambda: get_hf_file_metadata(hf_hub_url(**place, revision=file.revision)))
     sha256 = told.etag if re.fullmatch("[0-9a-f]{64}", told.etag or "") else None
     other_size = None not in (file.size, told.size) and file.size != told.size
@@ -220,7 +225,7 @@ def _with_patience(file: Entry, control: Control, attempt: Callable[[], Any], co
 
 def _refused(file: Entry, error: HfHubHTTPError) -> NoReturn:
     status = error.response.status_code if error.response is not None else 0
-    page = f"{os.environ.get('HF_ENDPOINT') or constants.ENDPOINT}/{file.repository}"
+    page = f"{hub()}/{file.repository}"
     hint = {
         401: f"Accept the terms on {page} and log in with the command hf auth login.",
         403: f"Accept the terms on {page} and log in with the command hf auth login.",

@@ -96,7 +96,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._refuse(fault.status or 404, fault.after)
         self.send_response(302)
         # Another host, as the hub's storage is: its library follows redirections on the same host by itself.
-        self.send_header("Location", f"{self.hub.address.replace('127.0.0.1', 'localhost')}/bytes{self.path}")
+        storage = self.hub.address.replace("127.0.0.1", "localhost").replace("hub.", "storage.")
+        self.send_header("Location", f"{storage}/bytes{self.path}")
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("X-Linked-Size", str(len(content)))
         sha256 = hashlib.sha256(content).hexdigest()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import close_session, constants
 
 from backend.models import download
 from backend.models.catalogue import DECODER, PART, Entry
@@ -20,6 +20,7 @@ from backend.models.control import Cancelled, Control
 from backend.models.download import fetch
 from protocol.errors import ErrorCode, LayerDiffusionError
 from tests.engine import tiny
+from tests.proxy import forwarding
 
 from .hub import Fault, Hub, offer, serving
 
@@ -267,7 +268,7 @@ def test_too_little_space_is_said_before_a_byte_is_read(hub, file, target, monke
     assert hub.ranges == []
 
 
-def test_cancelling_keeps_what_came_and_pausing_stops_the_bytes(hub, file, target):
+def test_cancelling_keeps_what_came(hub, file, target):
     control, gate = Control(), threading.Event()
     hub.faults.append(Fault(cut=1000, gate=gate))
 
@@ -282,21 +283,54 @@ def test_cancelling_keeps_what_came_and_pausing_stops_the_bytes(hub, file, targe
     get(file, target)
     assert hub.ranges[1] >= 1000
 
-    target.unlink()
-    control = Control()
-    paused = threading.Event()
 
-    def pause(done: int, total: int | None) -> None:
-        if done and not paused.is_set():
+def test_a_paused_download_takes_no_byte_until_it_goes_on(hub, file, target, made):
+    step, control, heard, paused = file.size // 20, Control(), [], threading.Event()
+    slow = Fault(slow=step)
+    hub.faults.append(slow)
+
+    def report(done: int, total: int | None) -> None:
+        heard.append(done)
+        if done == 5 * step:
             control.pause()
             paused.set()
+            for _ in range(20):  # all the rest is sent
+                slow.turns.release()
+        slow.turns.release()
 
-    thread = threading.Thread(target=fetch, args=(file, target, control, pause))
+    thread = threading.Thread(target=fetch, args=(file, target, control, report))
     thread.start()
-    assert paused.wait(60) and not target.exists()
+    assert paused.wait(60)
+    thread.join(0.5)
+    part = target.with_name(f"{NAME}{PART}")
+    assert thread.is_alive() and heard == [n * step for n in range(6)] and not target.exists()
     control.resume()
     thread.join(60)
-    assert target.exists()
+    assert hub.ranges == [0] and target.read_bytes() == made.read_bytes() and not part.exists()
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_a_mirror_is_asked_however_its_address_ends(hub, file, target, made, monkeypatch, end):
+    monkeypatch.setenv("HF_ENDPOINT", hub.address + end)
+    get(file, target)
+    assert target.read_bytes() == made.read_bytes()
+
+
+def test_everything_comes_through_the_proxy_of_the_environment(hub, file, target, made, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    port = int(hub.address.rpartition(":")[2])
+    # Only the proxy knows these hosts.
+    hub.address = f"http://hub.invalid:{port}"
+    monkeypatch.setenv("HF_ENDPOINT", hub.address)
+    with forwarding({"hub.invalid": "127.0.0.1", "storage.invalid": "127.0.0.1"}) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.address)
+        close_session()  # the next one asks the environment anew, as at the start of a program
+        hub.faults.append(Fault(cut=5000))
+        get(file, target)
+    close_session()
+    assert target.read_bytes() == made.read_bytes() and hub.ranges == [0, 5000]
+    assert set(proxy.hosts) == {"hub.invalid", "storage.invalid"}
 
 
 def test_without_permission_to_go_online_it_says_so(hub, file, target, monkeypatch):
