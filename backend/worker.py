@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def main(connection: Connection, card: str | None = None) -> None:
-    """Serve jobs until the pipe closes, on one graphics card as CUDA_VISIBLE_DEVICES calls it. Does not return."""
+def main(connection: Connection, card: str | None = None, variable: str = "CUDA_VISIBLE_DEVICES") -> None:
+    """Serve jobs until the pipe closes, on one graphics card as this variable calls it. Does not return."""
     if card is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = card
+        os.environ[variable] = card
     # Ctrl+C in a terminal reaches the whole group; it is the server that ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Standard output belongs to the server's ready line; a library that prints must not disturb it.

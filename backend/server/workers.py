@@ -9,10 +9,12 @@ import logging
 import os
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from installer import hardware
-from installer.builds import has_code
+from installer.builds import choose, has_code
+from installer.hardware import Machine, Vendor
 from protocol.messages import Preview, Running
 
 from .. import worker
@@ -20,6 +22,10 @@ from .jobs import Job
 from .supervisor import Outcome, Supervisor, Target
 
 log = logging.getLogger(__name__)
+CUDA = "CUDA_VISIBLE_DEVICES"
+OTHERS = {"rocm": (Vendor.AMD, "HIP_VISIBLE_DEVICES"), "xpu": (Vendor.INTEL, "ZE_AFFINITY_MASK")}
+"""How the name of a build of torch begins that is not for NVIDIA's cards → for whose it is, and the variable that says
+which of them a process may see."""
 FIELDS = ("uuid,compute_cap", "uuid")
 """What the driver's tool is asked of each card; an old one does not know the compute capability."""
 PATIENCE = 10.0
@@ -28,14 +34,29 @@ PATIENCE = 10.0
 
 async def targets() -> list[Target]:
     """The main function of a worker for each graphics card, or one for all that is there; may take `PATIENCE`."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    build = importlib.metadata.version("torch").partition("+")[2]
+    kind = next((kind for kind in OTHERS if build.startswith(kind)), None)
+    variable = OTHERS[kind][1] if kind else CUDA
+    visible = os.environ.get(variable)
     if visible is not None:
         # The person's choice; torch follows it by itself where it is a single card.
-        cards = [card.strip() for card in visible.split(",") if card.strip()]
-        return [partial(worker.main, card=card) for card in cards] if len(cards) > 1 else [worker.main]
-    there = await graphics_cards()
-    cards = usable(there, importlib.metadata.version("torch").partition("+")[2])
-    return [partial(worker.main, card=card) for card in cards] if len(there) > 1 and cards else [worker.main]
+        there = cards = [card.strip() for card in visible.split(",") if card.strip()]
+    elif kind:
+        there = numbered(kind, await asyncio.to_thread(hardware.detect))
+        cards = [card for card, fits in there.items() if fits]
+    else:
+        there = await graphics_cards()
+        cards = usable(there, build)
+    if len(there) < 2 or not cards:
+        return [worker.main]
+    return [partial(worker.main, card=card, variable=variable) for card in cards]
+
+
+def numbered(kind: str, machine: Machine) -> dict[str, bool]:
+    """The cards of the maker that torch's builds of a kind are for, by their numbers → whether they compute with it."""
+    cards = [gpu for gpu in machine.gpus if gpu.vendor is OTHERS[kind][0] and gpu.works]
+    builds = [choose(replace(machine, gpus=(gpu,))).build.name for gpu in cards]
+    return {str(number): build.startswith(kind) for number, build in enumerate(builds)}
 
 
 async def graphics_cards() -> dict[str, tuple[int, ...]]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 
 from backend import worker
 from backend.server.workers import targets
+from installer import hardware
+from installer.hardware import Gpu, Machine, Vendor
 from protocol.errors import ErrorCode
 from protocol.images import Image
 from protocol.messages import (
@@ -160,14 +163,47 @@ def test_a_card_that_torch_has_no_code_for_has_no_worker(tmp_path: Path, monkeyp
     assert asyncio.run(targets()) == [worker.main]
 
 
-def test_a_worker_knows_its_card_before_anything_can_load_torch() -> None:
+AMD, ARC = (Gpu(Vendor.AMD, "AMD 0x744c", True, architecture="gfx1100"), Gpu(Vendor.INTEL, "INTEL 0x56a0", True))
+BUILT_IN = (Gpu(Vendor.AMD, "AMD 0x164e", True, architecture="gfx1036"), Gpu(Vendor.INTEL, "INTEL 0x4680", True))
+
+
+@pytest.mark.parametrize(
+    ("build", "variable", "gpus", "cards"),
+    [
+        ("rocm7.2", "HIP_VISIBLE_DEVICES", (AMD, AMD, ARC), ["0", "1"]),
+        ("rocm7.2", "HIP_VISIBLE_DEVICES", (AMD, BUILT_IN[0], AMD), ["0", "2"]),
+        ("rocm7.2", "HIP_VISIBLE_DEVICES", (BUILT_IN[0], AMD), ["1"]),
+        ("rocm7.2", "HIP_VISIBLE_DEVICES", (AMD, replace(AMD, works=False)), []),
+        ("xpu", "ZE_AFFINITY_MASK", (ARC, AMD, ARC, BUILT_IN[1]), ["0", "1"]),
+        ("xpu", "ZE_AFFINITY_MASK", (ARC,), []),
+        ("xpu", "ZE_AFFINITY_MASK", (BUILT_IN[1], BUILT_IN[1]), []),
+        ("cpu", "CUDA_VISIBLE_DEVICES", (AMD, AMD, ARC, ARC), []),
+    ],
+)
+def test_cards_of_other_makers_have_a_worker_each(
+    build: str, variable: str, gpus: tuple[Gpu, ...], cards: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.metadata.version", lambda _: f"2.13.0+{build}")
+    monkeypatch.setattr(hardware, "detect", lambda: Machine("linux", "x86_64", gpus))
+    found = asyncio.run(targets())
+    assert cards_of(found) == cards if cards else found == [worker.main]
+    assert {one.keywords["variable"] for one in found if isinstance(one, partial)} <= {variable}
+    monkeypatch.setenv(variable, "4,5")
+    assert cards_of(asyncio.run(targets())) == ["4", "5"]
+
+
+@pytest.mark.parametrize("variable", ["CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"])
+def test_a_worker_knows_its_card_before_anything_can_load_torch(variable: str) -> None:
     lines = ["import os, sys", "from multiprocessing import Pipe", "from backend import worker"]
     lines += [f"assert {name!r} not in sys.modules" for name in ("torch", "backend.engine")]
     lines += [
-        "told = lambda _: print(os.environ['CUDA_VISIBLE_DEVICES'], 'torch' in sys.modules, file=sys.stderr)",
+        f"told = lambda _: print(os.environ[{variable!r}], 'torch' in sys.modules, file=sys.stderr)",
         "worker.Worker.run = told",
         "ours, other = Pipe()",
-        "worker.main(ours, card='GPU-7')",
+        f"worker.main(ours, card='GPU-7', variable={variable!r})",
     ]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr.strip()) == (0, "GPU-7 False")
