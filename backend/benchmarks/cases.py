@@ -14,12 +14,16 @@ from torch import Tensor, nn
 from backend.engine import conditions, prompts, tiles, transparency
 from backend.engine.cache import Cache
 from backend.engine.device import Device
+from backend.engine.generate import generate
 from backend.engine.sharing import SharingLayers, attach
 from backend.engine.sizes import LATENT_CELL
 from backend.engine.transparency_nets import TransparentDecoder
+from backend.engine.way import Show
 from backend.models import resolve
 from backend.models.installed import BUILTIN
-from protocol.request import Decoding
+from protocol.job import Thumbnail
+from protocol.messages import Preview, build
+from protocol.request import Decoding, Operation, Request
 
 from . import naive
 from .measure import Comparison
@@ -63,6 +67,7 @@ def comparisons(sizes: Sizes, device: Device) -> Iterator[Comparison]:
     yield from prompt(device)
     yield from encoding(sizes, device)
     yield from large(sizes, device)
+    yield previews()
 
 
 def sharing(name: str, sizes: Sizes, device: Device, frames: int, control: bool) -> Comparison:
@@ -148,6 +153,22 @@ def large(sizes: Sizes, device: Device) -> Iterator[Comparison]:
         f"one transparent pass in bands, {side} × {side}", lambda: decoder(*shown),
         lambda: tiles.transparent(decoder, frugal=True)(shown[0], shown[1]),
     )
+
+
+def previews() -> Comparison:
+    """A job of the built-in model, not watched or watched as the worker sends its previews."""
+    files, cache = resolve(BUILTIN), Cache()
+    request = Request(Operation.OBJECT, BUILTIN, "a red apple", "", 256, 256, 20, 5.0, 1, 1)
+
+    def send(thumbnail: Thumbnail) -> None:
+        build(Preview("job", thumbnail)).encode()
+
+    def job(show: Show | None) -> Tensor:
+        [layer] = generate(request, (), files, lambda progress: None, lambda: False, cache, show).layers
+        return torch.frombuffer(bytearray(layer.pixels), dtype=torch.uint8)
+
+    job(lambda thumbnail: None)  # from its result the previews of the others come
+    return Comparison("20 steps without and with previews", lambda: job(None), lambda: job(send))
 
 
 def _vae(sizes: Sizes, device: Device) -> Any:

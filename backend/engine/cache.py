@@ -42,7 +42,7 @@ class Loaded:
     Attributes:
         base: the networks.
         device: where and how they run.
-        previews: what previews of it have cost.
+        previews: what previews of it cost, and what has been learned for them.
     """
 
     def __init__(self, base: BaseModel, device: Device) -> None:

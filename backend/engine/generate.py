@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -101,8 +102,10 @@ class _Job:
         """Run all stages on a device."""
         request, way = self.request, self.way
         what = f"making {request.batch} × {self.working.width} × {self.working.height} pixels"
+        began = time.perf_counter()
         with memory_errors(what), torch.inference_mode():
             loaded = self.cache.model(self.files, device, lambda part: way.at(Phase.LOADING, part, PARTS))
+            loaded.previews.begin(began)
             way.at(Phase.LOADING, PARTS - 1, PARTS)
             made_with = self._made_with(device)
             way.at(Phase.PROMPT, 0, 1)

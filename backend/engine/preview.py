@@ -1,7 +1,8 @@
 """Small pictures of what is being made, with its alpha, at a cost that nobody feels.
 
-The denoised latent of a step is made small and goes through the networks that decode the result, once: a hundredth of
-the work, and right for every model, as nothing about its colours has to be known beforehand.
+A projection that was learned from what the model has decoded shows nearly every step. As long as there is none, the
+denoised latent of a step is made small and goes through the networks that decode the result, once: a hundredth of the
+work, and right for every model, as nothing about its colours has to be known beforehand.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,17 @@ from protocol.limits import MAX_PREVIEW
 from protocol.request import Role
 
 from .device import short_of_memory
+from .projection import Projection
 from .sizes import LATENT_CELL, Working, to_request
 from .transparency import pad_to_multiple, quantize, to_rgba
 from .transparency_nets import TransparentDecoder
 
 SHARE = 0.02
-"""Part of the time of denoising that previews may take, over all jobs of a loaded model."""
+"""Part of the time of a job that its previews may take."""
 SIDES = (16, 8)
 """Longer sides of a latent that is decoded; the transparent decoder works on multiples of 8."""
+PROJECTED = 0
+"""In place of a side: the projection."""
 WANTED = 4
 """The larger side is taken where so many previews of it can be had."""
 
@@ -38,97 +41,122 @@ Decode = Callable[[Tensor], NDArray[np.float32]]
 """Unscaled latent ``[1, C, h, w]`` → straight RGBA ``[H, W, 4]`` in [0, 1]."""
 
 
-@dataclass
 class Ledger:
-    """What previews of a loaded model cost; the first one, with which a network warms up, many times the next.
+    """What previews of a loaded model cost, and what has been learned for them.
 
     Attributes:
-        denoising: seconds of denoising, without previews.
-        spent: seconds of previews.
-        costs: seconds of the last preview, by the side of its latent and the role.
+        began: when the job did; loading the model is part of it.
+        spent: seconds of its previews.
+        costs: the fewest seconds of a preview in any job, by the side of its latent and the role.
     """
 
-    denoising: float = 0.0
-    spent: float = 0.0
-    costs: dict[tuple[int, Role], float] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.costs: dict[tuple[int, Role], float] = {}
+        self._projections = {True: Projection(), False: Projection()}
+        self.begin(time.perf_counter())
+
+    def begin(self, began: float) -> None:
+        """A job has begun, at this time of ``time.perf_counter``."""
+        self.began, self.spent = began, 0.0
 
     def affords(self, cost: float) -> bool:
-        """Whether a preview of this cost keeps to the share."""
-        return self.spent + cost <= SHARE * self.denoising
+        """Whether a preview of this cost keeps to the share of the job so far."""
+        return self.spent + cost <= SHARE * (time.perf_counter() - self.began)
+
+    def projection(self, role: Role) -> Projection:
+        """The one of pictures with alpha or of opaque ones: they are decoded differently."""
+        return self._projections[role is Role.FOREGROUND]
+
+    def learn(self, role: Role, latent: Tensor, rgba: NDArray[np.float32]) -> None:
+        """Let the projection learn from a result, as `Projection.learn`; it is paid for as previews are."""
+        start = time.perf_counter()
+        self.projection(role).learn(latent, rgba)
+        self.spent += time.perf_counter() - start
 
 
 class Previewer:
     """Makes previews of one stage, of its first image: the foreground where the stage draws one.
 
     As long as nothing is known of the cost on this machine, decoding is taken to cost what one step costs over the same
-    area, which is more than it does with the released models.
+    area. One decoded preview may be all that a job can have: it waits until half of the steps have given it a form.
 
     Args:
         role: of the layer that is shown.
         steps: of the stage.
         working: its size.
-        decode: of a small latent.
+        decode: of a small latent; None where the networks for it are not at hand.
         ledger: of the model.
         show: told each preview.
-        clock: seconds.
     """
 
     def __init__(
-        self, role: Role, steps: int, working: Working, decode: Decode, ledger: Ledger,
-        show: Callable[[Thumbnail], None], clock: Callable[[], float] = time.perf_counter,
+        self, role: Role, steps: int, working: Working, decode: Decode | None, ledger: Ledger,
+        show: Callable[[Thumbnail], None],
     ) -> None:
         self._role, self._steps, self._working, self._decode = role, steps, working, decode
-        self._ledger, self._show, self._clock = ledger, show, clock
-        self._last, self._seconds, self._step, self._ended = clock(), 0.0, 0, False
+        self._ledger, self._show = ledger, show
+        self._start = time.perf_counter() - ledger.spent
+        self._step, self._ended = 0, False
 
     def after_step(self, latent: Tensor) -> None:
         """Make a preview of an unscaled denoised latent ``[1, C, h, w]`` if the time for it has been earned."""
         self._step += 1
-        self._count()
+        if self._ended or self._step == self._steps:
+            return
         side = self._side(latent)
-        if self._ended or self._step == self._steps or not self._ledger.affords(self._cost(latent, side)):
+        if side is None or not self._ledger.affords(self._cost(latent, side)):
             return
         if latent.device.type != "cpu":
             # What the device still has to do of the step is not the preview's cost.
             torch.accelerator.synchronize(latent.device)
-            self._count()
+        start = time.perf_counter()
         try:
-            thumbnail = self._picture(latent, side)
+            self._show(self._picture(latent, side))
         except (RuntimeError, MemoryError) as error:
             if not short_of_memory(error):
                 raise
             self._ended = True
-            return
-        before, self._last = self._last, self._clock()
-        cost = self._ledger.costs[side, self._role] = self._last - before
+        cost = time.perf_counter() - start
         self._ledger.spent += cost
-        self._show(thumbnail)
+        self._ledger.costs[side, self._role] = min(cost, self._ledger.costs.get((side, self._role), math.inf))
 
-    def _count(self) -> None:
-        """Count the time since the last look at the clock as denoising."""
-        before, self._last = self._last, self._clock()
-        self._seconds += self._last - before
-        self._ledger.denoising += self._last - before
-
-    def _side(self, latent: Tensor) -> int:
-        budget = SHARE * self._seconds / self._step * self._steps / WANTED
+    def _side(self, latent: Tensor) -> int | None:
+        """The way to make a preview of this step, if there is any."""
+        if self._ledger.projection(self._role).is_known:
+            return PROJECTED
+        if self._decode is None or 2 * self._step < self._steps:
+            return None
+        budget = SHARE * self._seconds() * self._steps / WANTED
         return next((side for side in SIDES if self._cost(latent, side) <= budget), SIDES[-1])
 
     def _cost(self, latent: Tensor, side: int) -> float:
-        guess = self._seconds / self._step * min(1.0, side / max(latent.shape[-2:])) ** 2
+        guess = self._seconds() * min(1.0, side / max(latent.shape[-2:])) ** 2
         return self._ledger.costs.get((side, self._role), guess)
 
+    def _seconds(self) -> float:
+        """Of a step, without its preview."""
+        return (time.perf_counter() - self._ledger.spent - self._start) / self._step
+
     def _picture(self, latent: Tensor, side: int) -> Thumbnail:
-        height, width = latent.shape[-2:]
-        scale = min(1.0, side / max(height, width))
-        rows, columns = (max(1, round(length * scale)) for length in (height, width))
-        rgba = np.nan_to_num(self._decode(F.interpolate(latent, (rows, columns), mode="area")))
+        projection = self._ledger.projection(self._role)
+        if self._decode is None or side == PROJECTED:
+            return self._thumbnail(projection(latent))
+        scale = min(1.0, side / max(latent.shape[-2:]))
+        sides = [max(1, round(length * scale)) for length in latent.shape[-2:]]
+        small = F.interpolate(latent, sides, mode="area")
+        rgba = np.nan_to_num(self._decode(small))
+        projection.learn(small, rgba)
+        return self._thumbnail(rgba)
+
+    def _thumbnail(self, rgba: NDArray[np.float32]) -> Thumbnail:
+        """What the request will show of a small picture of the working size."""
+        rows, columns = rgba.shape[:2]
         working, box = self._working, self._working.box
-        across, down = columns * LATENT_CELL / working.width, rows * LATENT_CELL / working.height
+        across, down = columns / working.width, rows / working.height
         left, top, right, bottom = box[0] * across, box[1] * down, box[2] * across, box[3] * down
         shrink = min(1.0, MAX_PREVIEW / max(right - left, bottom - top))
         shown = [max(1, math.floor(length * shrink)) for length in (right - left, bottom - top)]
-        small = Working(columns * LATENT_CELL, rows * LATENT_CELL, (left, top, right, bottom))
+        small = Working(columns, rows, (left, top, right, bottom))
         pixels = quantize(to_request(rgba, small, *shown))
         return Thumbnail.of(self._role, 0, pixels.shape[1], pixels.shape[0], pixels.tobytes())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -175,17 +176,17 @@ def _denoise(
 
 
 def _shown(denoise: Model, stage: Stage, loaded: Loaded, files: ModelFiles, cache: Cache, way: Way) -> Model:
-    """The model, with a preview now and then of what it has denoised; not where networks wait in the host's memory."""
-    if way.show is None or loaded.device.offload:
+    """The model, with previews of what it has denoised; none are decoded where networks wait in the host's memory."""
+    if way.show is None:
         return denoise
     base, frames = loaded.base, stage.mode.frames
     role = Role.FOREGROUND if Role.FOREGROUND in frames else frames[0]
-    decoder = cache.decoder(files.transparent_decoder(), loaded.device) if role is Role.FOREGROUND else None
     row = frames.index(role)
-    preview = Previewer(
-        role, stage.steps, stage.working, lambda latent: decode_small(base.vae, decoder, latent),
-        loaded.previews, way.show,
-    )
+    decode = None
+    if not loaded.device.offload:
+        decoder = cache.decoder(files.transparent_decoder(), loaded.device) if role is Role.FOREGROUND else None
+        decode = partial(decode_small, base.vae, decoder)
+    preview = Previewer(role, stage.steps, stage.working, decode, loaded.previews, way.show)
 
     def model(x: Tensor, sigma: float, time: int) -> Tensor:
         denoised = denoise(x, sigma, time)
@@ -222,6 +223,8 @@ def _decode(
                 rgba = torch.cat([pixels[0], torch.ones_like(pixels[0, :1])])
                 rgba = rgba.permute(1, 2, 0).cpu().numpy()
             images[-1][role] = rgba
+            if way.show is not None:
+                loaded.previews.learn(role, latent, rgba)
     return images
 
 

@@ -26,7 +26,7 @@ def test_both_ways_of_every_comparison_give_the_same():
             names.append(comparison.name)
             if "fast" not in comparison.name:
                 torch.testing.assert_close(comparison.ours(), comparison.naive(), atol=5e-5, rtol=1e-4)
-    assert len(names) == len(set(names)) == 10
+    assert len(names) == len(set(names)) == 11
 
 
 def test_an_outcome_tells_time_memory_and_difference():
