@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("ray", reason="the project was installed without [cluster]")
+if os.environ.get("LAYER_DIFFUSION_REQUIRE_RAY") != "1":
+    pytest.importorskip("ray", reason="the project was installed without [cluster]")
 
 import ray  # pyright: ignore[reportMissingImports]  # noqa: E402
 from ray.cluster_utils import Cluster  # pyright: ignore[reportMissingImports]  # noqa: E402
@@ -26,6 +27,7 @@ from protocol.messages import Cancel, Cancelled, Done, Failed, Running  # noqa: 
 
 from . import fake_worker  # noqa: E402
 from .harness import TIMEOUT, Backend, pixels_of, with_pictures  # noqa: E402
+from .program import SERVE, Process, client_of, until_workers  # noqa: E402
 
 SMALL = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 
@@ -108,6 +110,24 @@ def test_a_worker_of_the_cluster_is_like_any_other(nodes: Any) -> None:
         assert maker == echoed.made_with["worker"]
         assert client.until(Failed, client.generate("die")).error.code is ErrorCode.WORKER_DIED
         assert client.result(client.generate()).made_with["worker"] != maker
+
+
+def test_the_program_has_its_layers_made_in_the_cluster(nodes: Any, tmp_path: Path) -> None:
+    nodes.add_node(**SMALL)
+    server = Process([*SERVE, "--cluster", nodes.address, "--state-file", str(tmp_path / "token")], stderr=None)
+    try:
+        ready = server.line()
+        assert ready["event"] == "ready", ready
+        with client_of(ready) as client:
+            jobs = {client.generate("a red apple", model="builtin", seed=seed) for seed in (1, 2)}
+            done = [client.until(Done) for _ in jobs]
+            assert {one.job for one in done} == jobs and {len(one.layer_set.layers) for one in done} == {1}
+            told = until_workers(client, "2 running of 2")
+            assert told.report["cluster"] == nodes.address
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(TIMEOUT) == 0
+    finally:
+        server.process.kill()
 
 
 def test_a_cluster_that_is_not_there() -> None:
