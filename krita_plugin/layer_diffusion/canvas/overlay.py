@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from krita import Krita
 
 from ..geometry import Area
@@ -67,6 +69,7 @@ class _Sheet(QtWidgets.QWidget):
         super().__init__(canvas)
         self.setObjectName("layer_diffusion_preview")
         self.has_left = False
+        self.destroyed.connect(functools.partial(setattr, self, "has_left", True))  # with the canvas of a closed view
         self._view, self._document = view, document
         self.change(image, area)
         self._transform = _image_to_canvas(canvas, view, document)

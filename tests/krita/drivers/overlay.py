@@ -48,6 +48,22 @@ def run(h):
         h.check(f"{name}: something is seen", len(changed) > 100, len(changed))
         h.check(f"{name}: the preview is in its place", len(off) <= MOST_OFF * len(changed), (len(off), len(changed)))
     h.check("still the only card", card(d, 0).name == "a red apple" and d.find("results").count() == 1)
+    yield from gone_with_its_view(h, d, document)
+
+
+def gone_with_its_view(h, d, document):
+    """Krita deletes the canvas and all on it when a document is closed; the next preview is shown nevertheless."""
+    yield from click(h, d, 0)
+    yield h.until(lambda: preview(h) is not None, 10, "the preview")
+    document.setModified(False)
+    document.close()
+    yield h.until(lambda: d.find("results").count() == 0, 10, "no history without a document")
+    h.new_document(100, 100)
+    yield 0.7
+    d.start("a green apple")
+    yield h.until(lambda: d.find("results").count() == 1 and not d.session.unfinished, 30, "the card")
+    yield from click(h, d, 0)
+    yield h.until(lambda: preview(h) is not None, 10, "the preview in another document")
 
 
 def screen(h):
