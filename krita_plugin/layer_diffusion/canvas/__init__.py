@@ -9,7 +9,7 @@ Layers as pictures that go along with a request:
     capture(document, choices, area)     exactly what is sent; `rgba(size)` of it makes straight RGBA, on any thread
     thumbnail_of(document, choice, area, size)   the same, small and as a QImage
     image_of(rgba, size)                 pixels as a QImage
-    stamp(document, choice, area)        equal to the last one as long as the picture is the same: look, then read
+    Watch().has_changed(document, choice, area)  whether the picture is another one than at the last look
     bounds_of(document, choice)          the area that the choice covers, as the area to refine
     layer_of(document, choice)           the id of the one layer that a choice means, for `Place.REPLACE`
 
@@ -42,7 +42,8 @@ from .documents import (
 )
 from .inserting import Place, insert
 from .overlay import Overlay
-from .reading import Capture, capture, image_of, stamp, thumbnail_of
+from .reading import Capture, capture, image_of, thumbnail_of
+from .watching import Watch
 
 __all__ = [
     "ACTIVE",
@@ -53,6 +54,7 @@ __all__ = [
     "Capture",
     "Overlay",
     "Place",
+    "Watch",
     "active_document",
     "area_of",
     "bounds_of",
@@ -70,7 +72,6 @@ __all__ = [
     "read_setting",
     "record_of",
     "softness",
-    "stamp",
     "thumbnail_of",
     "version",
     "write_fields",

@@ -55,6 +55,11 @@ def is_layer(node) -> bool:
     return not node.type().endswith("mask")
 
 
+def is_passed_through(node) -> bool:
+    """Whether a node is a group whose layers blend with what lies below it; it has no pixels of its own then."""
+    return node.type() == "grouplayer" and node.passThroughMode()
+
+
 def layers_in(node) -> list:
     """Return the layers directly in a group, bottom first."""
     return [child for child in node.childNodes() if is_layer(child)]

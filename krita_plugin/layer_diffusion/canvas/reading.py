@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,10 @@ from ..pixels import faded, is_empty, to_bgra, to_rgba
 from ..qt import QtCore, QtGui
 from ..scaling import image_bytes, scaled
 from .choices import VISIBLE, empty, nodes_of, parents
-from .documents import SRGB, hidden, id_of, is_idle, is_layer, layers_in, space_of
+from .documents import SRGB, hidden, id_of, is_idle, is_layer, is_passed_through, layers_in, space_of
 
 THUMBNAIL_ROWS = 2
 """Rows of the document that are read for each row of a thumbnail."""
-SAMPLED_ROWS = 64
-"""Rows of an area that `stamp` compares: more than a thumbnail has, so that it sees what the thumbnail would show."""
 
 
 @dataclass(frozen=True)
@@ -82,38 +79,13 @@ def _every(step: int, area: Area) -> range:
     return range(area.y + step // 2, area.y + area.height, step)
 
 
-def stamp(document, choice: str, area: Area) -> object:
-    """Return a value that is equal to an earlier one as long as the picture of a choice is the same.
-
-    It takes a millisecond for each layer, as Krita tells nothing of changes: `SAMPLED_ROWS` rows are compared. Raises
-    `Trouble` when there is nothing to choose.
-    """
-    if choice == VISIBLE:
-        return area, _rows(document.pixelData, area)
-    nodes = nodes_of(document, choice)
-    return area, tuple(
-        (_look(node), tuple(_look(parent) for parent in parents(node)), _rows(node.projectionPixelData, area))
-        for node in nodes
-    )
-
-
-def _look(node) -> tuple:
-    return id_of(node), node.opacity(), node.blendingMode(), node.inheritAlpha()
-
-
-def _rows(pixel_data, area: Area) -> int:
-    checksum = 0
-    for row in _every(max(1, area.height // SAMPLED_ROWS), area):
-        checksum = zlib.crc32(pixel_data(area.x, row, area.width, 1), checksum)
-    return checksum
-
-
 def _is_plain(document, node, area: Area) -> bool:
     """Whether a layer's own projection, faded by its opacity, is what Krita shows of it alone."""
     return (
         space_of(node) == space_of(document) == SRGB
         and node.blendingMode() == "normal"
         and not node.inheritAlpha()
+        and not is_passed_through(node)
         and not node.layerStyleToAsl()
         and not parents(node)
         and area.is_within(document.width(), document.height())
@@ -147,8 +119,10 @@ def _show_only(group, twin, wanted: set[str]) -> None:
             copy.setVisible(False)
             continue
         if lowest:
-            # What it is clipped to is hidden now, and nothing would be left of it.
+            # What it is clipped to or passed through to is hidden now, and nothing would be left of it.
             copy.setInheritAlpha(False)
+            if is_passed_through(copy):
+                copy.setPassThroughMode(False)
             lowest = False
         if id_of(node) not in wanted:
             _show_only(node, copy, wanted)

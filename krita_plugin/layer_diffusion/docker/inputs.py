@@ -26,7 +26,8 @@ class Inputs:
 
     def __init__(self, panel) -> None:
         self._panel = panel
-        self._seen: dict[Source, object] = {}
+        self._watches: dict[Source, canvas.Watch] = {}
+        self._troubles: dict[Source, str] = {}
         for source, picker in panel.pickers.items():
             picker.want(DEFAULTS[source])
 
@@ -60,24 +61,21 @@ class Inputs:
 
     def _show(self, source: Source, picker, document, area: Area | None) -> None:
         """Draw the thumbnail anew if the layers have changed; reading them takes much longer than looking."""
-        image, seen = None, None
+        watch = self._watches.setdefault(source, canvas.Watch())
         try:
             if document is None or area is None:
+                del self._watches[source]
                 raise Trouble(tr("No document is open."), "")
-            if not canvas.is_idle(document):
+            if not canvas.is_idle(document) or not watch.has_changed(document, picker.wanted(), area):
                 return
-            seen = (document, picker.wanted(), canvas.stamp(document, picker.wanted(), area))
-            if seen == self._seen.get(source):
-                return
-            image = canvas.thumbnail_of(document, picker.wanted(), area, _thumbnail(area))
+            picker.show_picture(canvas.thumbnail_of(document, picker.wanted(), area, _thumbnail(area)), "")
+            self._troubles[source] = ""
+        except Busy:
+            del self._watches[source]  # it was seen, and is drawn at the next look
         except Trouble as error:
-            if str(error.notice) == self._seen.get(source):
-                return
-            seen = seen or str(error.notice)
-            picker.show_picture(None, str(error.notice))
-        else:
-            picker.show_picture(image, "")
-        self._seen[source] = seen
+            if str(error.notice) != self._troubles.get(source):
+                self._troubles[source] = str(error.notice)
+                picker.show_picture(None, str(error.notice))
 
 
 def rendered(captures: Mapping[Source, canvas.Capture], size: tuple[int, int]) -> tuple[bytes, ...]:

@@ -12,6 +12,8 @@ EMPTY = "empty"
 INSIDE, BESIDE = (48, 48), (90, 90)
 """A pixel of the square, and one that the square is later moved to."""
 ALONE, BOTH, UNDER = (RED, EMPTY), (RED, BLUE), (BLUE, BLUE)
+ROUNDED, EDGES = 8, 0.1
+"""How far colours may be off, and for which share of a picker's picture more: it is made of some of the rows."""
 EXPECTED = {
     "object": {},
     "object_on_background": {"background": UNDER},
@@ -29,9 +31,12 @@ EXPECTED = {
 def run(h):
     document = h.new_document(SIDE, SIDE)
     paint(document, "ground", BLUE, 0, 0, SIDE, SIDE)
+    paint(document, "hidden", GREEN, 0, 0, SIDE, SIDE).setVisible(False)
     square = paint(document, "square", RED, 32, 32, 32, 32)
-    document.setActiveNode(square)
+    paint(document, "hidden", GREEN, 0, 0, SIDE, SIDE).setVisible(False)
     document.refreshProjection()
+    yield 0.5
+    document.setActiveNode(square)
     yield 0.7
     d = Docker(h)
     yield d.ready()
@@ -61,7 +66,25 @@ def asked(h, d, operation, expected, name=""):
     sent = pictures(h, known) or {}
     looks = {source: tuple(look(*picture, at) for at in (INSIDE, BESIDE)) for source, picture in sent.items()}
     h.check(f"{name or operation}: what is sent", looks == expected, looks)
+    for source in (one.value for one in d.dock.panel.sources if one.value in sent):
+        off = difference(d, source, *sent[source])
+        h.check(f"{name or operation}: the picker of the {source} shows it", off <= EDGES, off)
     yield d.ready()
+
+
+def difference(d, source, width, height, rgba):
+    """The share of a picker's picture that is not what was sent."""
+    from layer_diffusion import canvas
+    from layer_diffusion.docker import look, picker
+
+    label = d.find(f"{source}_thumbnail")
+    image = canvas.image_of(rgba, (width, height))
+    sent = look.on_checkerboard(image, label.palette(), picker.SIDE, label.devicePixelRatioF()).toImage()
+    shown = label.pixmap().toImage()
+    places = [(x, y) for x in range(sent.width()) for y in range(sent.height())]
+    pairs = [(shown.pixelColor(*at).getRgb(), sent.pixelColor(*at).getRgb()) for at in places]
+    near = [all(abs(a - b) <= ROUNDED for a, b in zip(*pair, strict=True)) for pair in pairs]
+    return near.count(False) / len(places)
 
 
 def pictures(h, number):
