@@ -71,7 +71,7 @@ class Reader:
 
     def __init__(self, tree: ast.Module, values: dict, functions: dict) -> None:
         self._tree, self._values, self._functions = tree, values, functions
-        self._open: set[str] = set()
+        self._seen: set[tuple[str, bool]] = set()
 
     def all(self) -> Iterator[str]:
         """The texts of errors, and sentences wherever they stand but for docstrings."""
@@ -82,17 +82,21 @@ class Reader:
                     unseen |= {id(inner) for inner in ast.walk(node)}
                     continue
                 for value in (*node.args[1:], *(keyword.value for keyword in node.keywords)):
-                    yield from self._texts(value)
+                    yield from self._reachable(value)
             elif isinstance(node, ast.JoinedStr) and id(node) not in unseen:
                 unseen |= {id(inner) for inner in ast.walk(node)}
                 if SENTENCE.fullmatch(_template(node)):
-                    yield from self._texts(node)
+                    yield from self._reachable(node)
             elif isinstance(node, ast.Constant) and id(node) not in unseen and isinstance(node.value, str):
                 if SENTENCE.fullmatch(node.value):
                     yield node.value
 
+    def _reachable(self, node: ast.expr) -> Iterator[str]:
+        """The texts that an expression may have; each name on the way is looked up once, however many lead to it."""
+        self._seen.clear()
+        yield from self._texts(node)
+
     def _texts(self, node: ast.expr, is_value: bool = False) -> Iterator[str]:
-        """The texts that an expression may have."""
         match node:
             case ast.Constant(str(text)):
                 if FRAGMENT.fullmatch(text) if is_value else " " in text:
@@ -111,17 +115,15 @@ class Reader:
                     yield from self._texts(value, is_value)
             case ast.Subscript(ast.JoinedStr() as text):
                 yield from self._texts(text, is_value)
-            case ast.Name(name) if name not in self._open:
-                self._open.add(name)
+            case ast.Name(name) if (name, is_value) not in self._seen:
+                self._seen.add((name, is_value))
                 for value in self._values.get(name, ()):
                     yield from self._texts(value, is_value)
-                self._open.discard(name)
-            case ast.Call(ast.Name(name)) if name in self._functions and name not in self._open:
-                self._open.add(name)
+            case ast.Call(ast.Name(name)) if name in self._functions and (f"{name}()", is_value) not in self._seen:
+                self._seen.add((f"{name}()", is_value))
                 for inner in (node for function in self._functions[name] for node in ast.walk(function)):
                     if isinstance(inner, ast.Return) and inner.value is not None:
                         yield from self._texts(inner.value, is_value)
-                self._open.discard(name)
 
 
 def _template(text: ast.JoinedStr) -> str:
