@@ -27,6 +27,7 @@ def run(h):
     yield h.screenshot("a_red_apple")
     apple(h, document)
     yield from undo(h, document, before)
+    yield from previews(h, d, document)
     yield from worker_killed(h, d, document)
 
 
@@ -59,6 +60,35 @@ def undo(h, document, before):
     h.check("undo brings the document back exactly", state(document) == before, names(document))
     yield from step(h, document, "redo")
     h.check("redo brings the layer back exactly", state(document) == after, names(document))
+
+
+def previews(h, d, document):
+    """From the second job of a model on its card shows what comes into being."""
+    d.find("steps").setValue(20)
+    d.start("a red apple")
+    [job] = d.session.unfinished
+    seen = []
+
+    def watched():
+        if job.thumbnail is not None and job.thumbnail not in seen:
+            seen.append(job.thumbnail)
+        return len(seen) >= 3
+
+    yield h.until(watched, 200, "three previews")
+    yield h.until(lambda: middle(d).alpha() == 255, 10, "a picture in the card of the job")
+    colour = middle(d)
+    h.check("and it is the apple", colour.red() > 1.5 * max(colour.green(), colour.blue()), colour.getRgb())
+    yield h.screenshot("previews")
+    yield h.until(lambda: len(nodes(document)) == 3, 200, "the second layer")
+    yield d.ready()
+    yield from step(h, document, "undo")
+
+
+def middle(d):
+    """The colour in the middle of the first card; an empty frame has none."""
+    cards = d.find("results")
+    image = cards.item(0).icon().pixmap(cards.iconSize()).toImage()
+    return image.pixelColor(image.width() // 2, image.height() // 2)
 
 
 def worker_killed(h, d, document):
