@@ -68,6 +68,10 @@ def test_two_documents_at_once(krita, standin):
     krita("two_documents.py", standin)
 
 
+def test_undo_in_another_window(krita, standin):
+    krita("windows.py", standin)
+
+
 def test_queue(krita, standin):
     krita("queue.py", standin)
 

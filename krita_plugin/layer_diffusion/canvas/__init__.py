@@ -19,6 +19,7 @@ raise `Trouble` with a sentence for people when there is nothing to read: no suc
 Results:
 
     insert(document, name, pictures, area, place, source)   one group, one undo step, where `Place` says
+    follow_undo()                                     what makes it one step in the window in front
     Overlay().show(document, image, area)             a picture on the canvas that is no part of the document; `hide()`
     Annotations(document)                             records in the document's file, a `Store` of a history
     record_of(parts)                                  a record for them, made on any thread
@@ -43,6 +44,7 @@ from .documents import (
 from .inserting import Place, insert
 from .overlay import Overlay
 from .reading import Capture, capture, image_of, thumbnail_of
+from .undo import follow_undo
 from .watching import Watch
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "capture",
     "choices",
     "data_folder",
+    "follow_undo",
     "image_of",
     "insert",
     "is_idle",

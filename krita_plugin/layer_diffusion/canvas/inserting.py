@@ -14,7 +14,7 @@ from ..pixels import Picture
 from ..qt import QtCore
 from ..translation import tr
 from .choices import active_layer, find
-from .documents import SRGB, active_document, hidden, hold_on, id_of, is_open, layers_in, space_of, within
+from .documents import SRGB, active_document, hidden, hold_on, id_of, is_idle, is_open, layers_in, space_of, within
 from .undo import never_stop_at
 
 ACTIVE_LATE_MS = 100
@@ -121,21 +121,32 @@ def _lower(document, copy, active, helper) -> None:
     """Move the layer above the bottom one below it, and take the helper away that marks the states until then.
 
     `addChildNode` cannot add below the bottom layer, but Krita's own step down moves the active layer there. That acts
-    on the document in front only; in another one the result stays above.
+    on the document in front only; in another one it is waited for until that comes to the front.
     """
-    document.setActiveNode(copy)
+
+    def begin() -> None:
+        if not is_open(document) or helper.parentNode() is None:
+            return
+        if active_document() == document and is_idle(document):
+            document.setActiveNode(copy)
+            QtCore.QTimer.singleShot(ACTIVE_LATE_MS, finish)
+        else:
+            QtCore.QTimer.singleShot(ACTIVE_LATE_MS, begin)
 
     def finish() -> None:
         if not is_open(document) or helper.parentNode() is None:
             return
-        if active_document() == document and id_of(document.activeNode()) == id_of(copy):
+        if active_document() != document or not is_idle(document):
+            begin()
+            return
+        if id_of(document.activeNode()) == id_of(copy):
             Krita.instance().action("move_layer_down").trigger()
             document.waitForDone()
         helper.remove()
         if active is not None:
             _keep_active(document, active, copy)
 
-    QtCore.QTimer.singleShot(ACTIVE_LATE_MS, finish)
+    begin()
 
 
 def _fill(stage, group, pictures: Sequence[Picture]) -> None:

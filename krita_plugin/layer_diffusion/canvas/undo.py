@@ -19,9 +19,13 @@ def never_stop_at(document, *nodes) -> None:
     """Let undo and redo go on in every state of the document that holds all of these nodes."""
     _between[:] = [(other, marks) for other, marks in _between if is_open(other)]
     _between.append((document, frozenset(id_of(node) for node in nodes)))
+
+
+def follow_undo() -> None:
+    """See to it in the window in front, each of which has actions of its own; the docker of each window calls it."""
     for name in ("edit_undo", "edit_redo"):
-        action = Krita.instance().action(name)  # each window has its own
-        if not action.property(CONNECTED):
+        action = Krita.instance().action(name)
+        if action is not None and not action.property(CONNECTED):
             action.setProperty(CONNECTED, True)
             # By its name: a slot that held the action would make a cycle, which is collected, and the slot with it.
             action.triggered.connect(lambda *_, name=name: QtCore.QTimer.singleShot(0, lambda: _go_on(name)))

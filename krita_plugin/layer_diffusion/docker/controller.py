@@ -264,6 +264,7 @@ class Controller(QtCore.QObject):
 
         With another document there are fields and results to be shown too, each on a turn of its own.
         """
+        canvas.follow_undo()
         document, area = canvas.active_document(), None
         left = self._of_documents.follow(document, self._fields)
         if left is not None:

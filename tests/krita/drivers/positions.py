@@ -1,7 +1,7 @@
 """Driver: where in the stack results go, each taken back by one undo; with the stand-in."""
 
 from results import click
-from vocabulary import Docker, names, nodes, paint, pixel, select, state, step
+from vocabulary import Docker, history, names, nodes, paint, pixel, select, state, step, steps_done
 
 SIDE = 128
 BLUE, GREEN = (20, 60, 200, 255), (10, 180, 90, 255)
@@ -50,17 +50,19 @@ def placed(h, d, document, place, active, order, wanted):
     document.setActiveNode(active)
     yield 0.4
     what = f"{place} of {active.name()}"
-    before = state(document)
+    before, done = state(document), steps_done(h)
     yield from made(h, d, order, what)
     h.check(f"{what}: its place", order() == wanted, order())
     h.check(f"{what}: the active layer stayed", document.activeNode() == active, document.activeNode().name())
-    after = state(document)
+    after, steps = state(document), steps_done(h) - done
+    h.check(f"{what}: Krita's steps", steps == (4 if wanted[0] == "made" else 1), history(h))
     yield from step(h, document, "undo")
     yield 0.3
-    h.check(f"{what}: undone", state(document) == before, order())
+    h.check(f"{what}: undone", state(document) == before and steps_done(h) == done, (order(), history(h)))
     yield from step(h, document, "redo")
     yield 0.3
     h.check(f"{what}: done again", state(document) == after and order() == wanted, order())
+    h.check(f"{what}: all of it", steps_done(h) == done + steps, history(h))
     yield from step(h, document, "undo")
     yield 0.3
 
@@ -77,19 +79,22 @@ def replaced(h, d, document, low):
     document.setActiveNode(low)
     choose(d, "replace")
     yield 0.5
-    before = state(document)
+    before, done = state(document), steps_done(h)
     d.start("made")
     yield h.until(lambda: "made" in names(document) or d.error(), 30, "the refined layer")
     yield 0.8
     h.check("replaced: no error", d.error() == "", d.error())
     h.check("replaced: in its place", names(document) == ["Background", "made", "folder"], names(document))
-    after = state(document)
+    after, steps = state(document), steps_done(h) - done
     yield from step(h, document, "undo")
     yield 0.5
-    h.check("replaced: one undo brings the layer back", state(document) == before, names(document))
+    h.check("replaced: two steps", steps == 2, history(h))
+    h.check("replaced: one undo for both", steps_done(h) == done, (steps_done(h), history(h)))
+    h.check("replaced: it brings the layer back", state(document) == before, names(document))
     yield from step(h, document, "redo")
     yield 0.5
     h.check("replaced: one redo takes it away again", state(document) == after, names(document))
+    h.check("replaced: one redo for both", steps_done(h) == done + 2, (steps_done(h), history(h)))
     yield from step(h, document, "undo")
     yield 0.5
     d.dock.panel.operation.choose("object")

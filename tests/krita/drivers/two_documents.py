@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vocabulary import Docker, names, nodes
+from vocabulary import Docker, names, nodes, state, step
 
 
 def run(h):
@@ -25,15 +25,49 @@ def run(h):
         off = abs(middle.x() - document.width() / 2), abs(middle.y() - document.height() / 2)
         h.check("in the middle of its document", max(off) <= 3, off)
     gate.unlink()
+    yield from below_the_bottom(h, d, first, second, gate)
     yield from both_running(h, d, first, second)
     second.setModified(False)
     second.close()
     gate.touch()
     yield h.until(lambda: len(nodes(first)) == 3, 30, "the layer of the document that is still open")
     yield h.until(lambda: d.stages() == ["KEPT"], 30, "the kept result of the closed one")
-    yield h.until(lambda: prompts(d) == ["held pear"] * 2, 10, f"the history of the open one, not {prompts(d)}")
+    left = ["held pear", "held low", "held pear"]
+    yield h.until(lambda: prompts(d) == left, 10, f"the history of the open one, not {prompts(d)}")
     yield h.click(d.find("kept_close"))
     yield d.ready()
+
+
+def below_the_bottom(h, d, first, second, gate):
+    """A result for a document that is not in front goes below its bottom layer as soon as it is."""
+    yield from front(h, first, 0)
+    bottom = nodes(first)[0]
+    first.setActiveNode(bottom)
+    yield 0.5
+    before, place = state(first), d.find("place")
+    place.setCurrentIndex(place.findData("below"))
+    d.start("held low")
+    yield h.until(lambda: d.stages() == ["RUNNING"], 30, "a job that runs")
+    yield from front(h, second, 1)
+    gate.touch()
+    yield h.until(lambda: "held low" in names(first), 30, f"the result, not {names(first)}")
+    yield d.ready()
+    gate.unlink()
+    yield from front(h, first, 0)
+    wanted = ["held low", "Background", "held pear"]
+    yield h.until(lambda: names(first) == wanted, 10, f"the result below all others, not {names(first)}")
+    yield 0.5
+    h.check("the active layer stayed", first.activeNode() == bottom, first.activeNode().name())
+    after = state(first)
+    yield from step(h, first, "undo")
+    yield 0.5
+    h.check("one undo for all of it", state(first) == before, names(first))
+    yield from step(h, first, "redo")
+    yield 0.5
+    h.check("one redo too", state(first) == after, names(first))
+    yield from step(h, first, "undo")
+    yield 0.5
+    place.setCurrentIndex(place.findData("top"))
 
 
 def both_running(h, d, first, second):

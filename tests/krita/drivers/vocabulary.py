@@ -105,11 +105,20 @@ def shown(pixels, document):
 
 def history(h):
     """The undo steps of the document in front, as Krita's own list of them names them."""
+    model = _undo_history(h).model()
+    return [model.index(row, 0).data() for row in range(1, model.rowCount())]
+
+
+def steps_done(h):
+    """How many of those steps are done; the others can be done again."""
+    return _undo_history(h).currentIndex().row()
+
+
+def _undo_history(h):
     from harness_driver.qt import QtWidgets
 
     docker = next(dock for dock in h.krita.dockers() if dock.objectName() == "History")
-    model = docker.findChild(QtWidgets.QAbstractItemView).model()
-    return [model.index(row, 0).data() for row in range(1, model.rowCount())]
+    return docker.findChild(QtWidgets.QAbstractItemView)
 
 
 def step(h, document, action):
