@@ -77,7 +77,8 @@ def running(h, d):
     d.start("a red balloon")
     first = d.session.unfinished[0]
     d.start("a green apple")
-    yield h.until(lambda: first.fraction > 0.4, 60, "a job in its middle")
+    yield h.until(lambda: first.thumbnail and first.fraction > 0.4, 60, "a job in its middle with a preview")
+    yield 0.3
     shot(h, d, "running")
     d.find("batch").setValue(1)
     yield d.ready()
