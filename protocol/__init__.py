@@ -4,5 +4,5 @@ Only the standard library is used here and nothing is read or sent, so that the 
 server, the worker and the tests.
 """
 
-VERSION = 4
+VERSION = 5
 """Version of the protocol described in README.md."""

@@ -22,7 +22,7 @@ class FileState(str, Enum):
     """A part of it has come; installing goes on from there."""
     INSTALLED = "installed"
     ELSEWHERE = "elsewhere"
-    """Another program has it, and it is used from there."""
+    """It was found, in another program or under another name, and is used from there."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,12 @@ class FileInfo:
     Attributes:
         name: of the file, 1 to `MAX_NAME` characters; what `install` and `remove` take.
         purpose, licence: for people, 0 to `MAX_NAME` characters.
+        repository, revision: where it comes from: on Hugging Face, and the commit or branch there, 1 to `MAX_NAME`
+            characters each.
+        sha256: of its content in hexadecimal, or the first digits that are known, 0 to 64.
         family: one of `FAMILIES`.
-        size: bytes in all, 0 where the catalogue does not know.
+        memory: bytes of a graphics card's memory that a job with it needs at least, 0 when no job uses it.
+        size: bytes in all, about where that is not published.
         done: bytes that are there.
         state: where it is.
     """
@@ -41,7 +45,11 @@ class FileInfo:
     name: str
     purpose: str
     licence: str
+    repository: str
+    revision: str
+    sha256: str
     family: str
+    memory: int
     size: int
     done: int
     state: FileState
@@ -50,7 +58,11 @@ class FileInfo:
         text("The file's name", self.name, 1, MAX_NAME)
         text("The file's purpose", self.purpose, 0, MAX_NAME)
         text("The file's licence", self.licence, 0, MAX_NAME)
+        text("The file's repository", self.repository, 1, MAX_NAME)
+        text("The file's revision", self.revision, 1, MAX_NAME)
+        text("The file's sum", self.sha256, 0, 64)
         choice("The family", self.family, FAMILIES)
+        integer("The memory", self.memory, 0, MAX_FILE)
         integer("The file's size", self.size, 0, MAX_FILE)
         integer("done", self.done, 0, MAX_FILE)
         member("The file's state", self.state, FileState)
@@ -80,7 +92,7 @@ class OwnModel:
     Attributes:
         name: what it is chosen by, 1 to `MAX_NAME` characters.
         family: one of `FAMILIES`; "" when it cannot be used.
-        place: the end of its folder's path, 0 to `MAX_NAME` characters.
+        place: the end of its folder's path, 0 to `MAX_NAME` characters; "" where that is nobody's business.
         note: for people, 0 to `MAX_NOTE` characters: what to expect of it, or why it cannot be used and what to do.
     """
 
@@ -111,7 +123,7 @@ class Download:
     Attributes:
         work: what is done.
         names: what was asked for, of bundles and files; none for all of them, and for a search.
-        done, total: bytes; total is 0 until it is known.
+        done, total: bytes; total is 0 until it is known. Of a search, files that have been looked into, and 0.
         speed: bytes a second, 0 or more.
         paused: whether it waits for `resume_install`.
     """

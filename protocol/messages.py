@@ -174,11 +174,15 @@ class Models:
 
 @dataclass(frozen=True)
 class Files:
-    """Answer to `ListFiles` and `RemoveFiles`; `download` is the work that goes on."""
+    """Answer to `ListFiles` and `RemoveFiles`; `download` is the work that goes on.
+
+    `waiting` are names that were installed, did not come whole and were not given up: `Install` goes on with them.
+    """
 
     bundles: tuple[BundleInfo, ...]
     files: tuple[FileInfo, ...]
     models: tuple[OwnModel, ...]
+    waiting: tuple[Name, ...]
     download: Download | None
 
 

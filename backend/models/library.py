@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
@@ -20,7 +21,7 @@ from .install import install, missing, place, present, remove, unfinished, verif
 from .installed import BUILTIN, folder, installed, lora_names, places, resolve, unusable
 from .needs import needed
 from .scan import scan
-from .wanted import unwant, want, wanted
+from .wanted import hold, unwant, want, wanted
 
 Bytes = Callable[[int, int], None]
 """Hears of the bytes that are there, and of those in all."""
@@ -32,11 +33,19 @@ class Library:
     """The models' folder, the catalogue and what other programs have; every method may take seconds.
 
     It holds no state, and its methods may be called from any thread; one at a time changes files.
+
+    Args:
+        is_shared: whether other machines' clients hear of this; what lies where on this one is none of their business.
     """
+
+    def __init__(self, is_shared: bool = False) -> None:
+        self._is_shared = is_shared
 
     def models(self) -> Sequence[ModelInfo]:
         """The models that can be chosen."""
-        return installed()
+        if not self._is_shared:
+            return installed()
+        return [replace(info, note=_without_places(info.note)) for info in installed()]
 
     def loras(self) -> Sequence[str]:
         """Names that `<lora:…>` may name."""
@@ -44,13 +53,19 @@ class Library:
 
     def find(self, request: Request) -> ModelInfo:
         """The model of a request that it has all files for. Raises `LayerDiffusionError` of `resolve` and `needed`."""
-        files = resolve(request.model)
-        needed(request, files)
+        try:
+            files = resolve(request.model)
+            needed(request, files)
+        except LayerDiffusionError as error:
+            if not self._is_shared:
+                raise
+            told = (_without_places(text) for text in (error.message, error.hint))
+            raise LayerDiffusionError(error.code, *told) from None
         return files.info
 
     def files(self) -> tuple[tuple[BundleInfo, ...], tuple[FileInfo, ...]]:
         """What can be installed, and what of it is there."""
-        begun = dict.fromkeys(wanted(folder()), 0) | {file.name: size for file, size in unfinished(folder())}
+        begun = dict.fromkeys(wanted(folder()).files, 0) | {file.name: size for file, size in unfinished(folder())}
         bundles = (BundleInfo(one.name, one.purpose, tuple(file.name for file in one.files)) for one in BUNDLES)
         return tuple(bundles), tuple(_info(file, begun.get(file.name)) for file in (*CATALOGUE, *BASES))
 
@@ -59,11 +74,31 @@ class Library:
         listed, bases = {file.stem for file in BASES} | {BUILTIN}, places()
         told = [(one.id, one.family, one.note) for one in installed() if one.id not in listed]
         told += [(name, "", f"{error.message} {error.hint}") for name, error in unusable().items()]
-        return tuple(
-            OwnModel(_printable(name), family, _printable(str(bases[name].parent))[-MAX_NAME:],
-                     _printable(note)[:MAX_NOTE])
-            for name, family, note in told[:MAX_OWN] if name in bases
-        )  # fmt: skip
+        return tuple(self._own(name, family, bases[name], note) for name, family, note in told[:MAX_OWN]
+                     if name in bases)  # fmt: skip
+
+    def _own(self, name: str, family: str, path: Path, note: str) -> OwnModel:
+        place = str(path.parent)
+        if self._is_shared:
+            place, note = "", _without_places(note.replace(os.path.join(place, ""), ""))
+        return OwnModel(_printable(name), family, _printable(place)[-MAX_NAME:], _printable(note)[:MAX_NOTE])
+
+    def waiting(self) -> tuple[str, ...]:
+        """Names that were asked for, of what has not come whole and was not given up."""
+        return wanted(folder()).asked
+
+    def on_its_way(self) -> tuple[str, ...]:
+        """Those names when the last process ended in the middle of them, so that they are to go on by themselves."""
+        try:
+            what = wanted(folder())
+            find(what.asked)
+            return () if what.waits else what.asked
+        except LayerDiffusionError:
+            return ()  # of another release
+
+    def hold(self, waits: bool) -> None:
+        """Write down whether an installation waits, which it then does after a restart, too."""
+        hold(folder(), waits)
 
     def check(self, names: Sequence[str]) -> None:
         """Raise ``unknown_model`` unless all of these are names of bundles or files."""
@@ -72,14 +107,24 @@ class Library:
     def install(self, names: Sequence[str], control: Control, report: Bytes) -> None:
         """Download what is missing of bundles and files, after a search in the usual places of other programs.
 
-        However it ends, what has not come stays wanted, and is told as begun, until `give_up`.
+        However it ends, what has not come stays wanted, and is told as begun, until `give_up`. When it fails it waits
+        to be asked for again; when the process ends it is `on_its_way` for the next one.
 
         Raises:
             LayerDiffusionError: of `scan` and `install.install`; ``cancelled_by_user``.
         """
         files = find(names)
-        want(folder(), files)
-        self.scan("", control)
+        want(folder(), names)
+        try:
+            self.scan("", control)
+            self._install(files, control, report)
+        except LayerDiffusionError as error:
+            if error.code is not ErrorCode.CANCELLED_BY_USER:
+                self.hold(True)
+            raise
+        unwant(folder(), files)
+
+    def _install(self, files: Sequence[Entry], control: Control, report: Bytes) -> None:
         with _cancellable():
             lacking = missing(folder(), files, control)
             sizes = {file.name: [0, file.expected] for file in lacking}
@@ -89,7 +134,6 @@ class Library:
                 report(sum(one[0] for one in sizes.values()), sum(one[1] for one in sizes.values()))
 
             install(folder(), lacking, control, hear)
-        unwant(folder(), files)
 
     def give_up(self, names: Sequence[str]) -> None:
         """Offer no more to go on with files of which nothing has come: the person cancelled."""
@@ -114,8 +158,10 @@ class Library:
             what = f"Not as it should be: {'; '.join(damaged)}."
             fail(ErrorCode.BAD_CHECKPOINT, what, "Install it again; what is whole is not fetched.")
 
-    def scan(self, place: str, control: Control) -> None:
+    def scan(self, place: str, control: Control, report: Callable[[int], None] | None = None) -> None:
         """Find what other programs have, in a folder or, when that is "", in the usual places.
+
+        `report` hears of the files that have been looked into.
 
         Raises:
             LayerDiffusionError: ``invalid_request`` when there is no such folder; ``cancelled_by_user``; ``disk_full``.
@@ -124,7 +170,7 @@ class Library:
             fail(ErrorCode.INVALID_REQUEST, f"There is no folder {place}."[:MAX_NOTE], "Choose another one.")
         with _cancellable():
             try:
-                for _ in scan(folder(), [Path(place)] if place else None, control):
+                for _ in scan(folder(), [Path(place)] if place else None, control, report):
                     pass
             except OSError as error:
                 fail(ErrorCode.DISK_FULL, f"What was found cannot be written down: {error.strerror}.")
@@ -143,6 +189,11 @@ def _cancellable() -> Iterator[None]:
         raise LayerDiffusionError(ErrorCode.CANCELLED_BY_USER) from None
 
 
+def _without_places(text: str) -> str:
+    """A text that says nothing of where the models' folder lies, but for the folder in it."""
+    return text.replace(os.path.join(folder(), ""), "")
+
+
 def _printable(text: str) -> str:
     """A text with names of files in it, which may hold nearly any character."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
@@ -157,4 +208,7 @@ def _info(file: Entry, begun: int | None) -> FileInfo:
         state = FileState.INSTALLED if path == place(folder(), file) else FileState.ELSEWHERE
         done = file.expected
     purpose, licence = file.purpose[:MAX_NAME], file.licence[:MAX_NAME]
-    return FileInfo(file.name, purpose, licence, file.family, file.expected, done, state)
+    return FileInfo(
+        file.name, purpose, licence, file.repository, file.revision, file.sha256 or "", file.family, file.memory,
+        file.expected, done, state,
+    )  # fmt: skip

@@ -76,7 +76,8 @@ async def _serve(
     recorder = Recorder()
     logging.basicConfig(format=FORMAT, handlers=[logging.StreamHandler(), recorder], force=True)
     logging.getLogger("backend").setLevel(logging.INFO)
-    hub = Hub(Library(), recorder, idle, is_shared=access.is_shared(host))
+    is_shared = access.is_shared(host)
+    hub = Hub(Library(is_shared), recorder, idle, is_shared)
     if cluster is not None:
         hub.equip(await asyncio.to_thread(_places, cluster))
     with given_token(token) if token else token_file(state_file) as (secret, path):
@@ -85,7 +86,7 @@ async def _serve(
                 "listens on": f"{host}:{port}", "encrypted": "yes" if context else "no", "cluster": cluster or "none",
                 "idle minutes": f"{idle / 60:g}", "models folder": str(folder()),
             }
-            if access.is_shared(host) and context is None:
+            if is_shared and context is None:
                 log.warning(
                     "connections to %s are not encrypted, so prompts, pictures and the access token can be read on the "
                     "network: start with --tls-certificate PEM (and --tls-key PEM) to encrypt them", host,

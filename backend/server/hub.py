@@ -73,7 +73,8 @@ class Hub:
         library: the models of this machine.
         recorder: keeps what `diagnose` asks for.
         idle: seconds without a job after which the memory of models is given back; 0 for never.
-        is_shared: whether other machines can connect; what lies where on this one is none of their business then.
+        is_shared: whether other machines can connect; what lies where on this one is none of their business then, nor
+            may they take models away from each other.
     """
 
     def __init__(self, library: Library, recorder: Recorder, idle: float = 0.0, is_shared: bool = False) -> None:
@@ -118,6 +119,7 @@ class Hub:
         if not self._stopping:
             self.workers.warm()
             self._rest()
+            self._installer.go_on()
         if replaced is not None:
             # Not awaited: a connection that is dead already takes its time to close.
             closing = asyncio.create_task(replaced.close(REPLACED, "replaced by a newer connection of this client"))
@@ -167,6 +169,11 @@ class Hub:
             case CancelInstall():
                 self._installer.cancel(client)
             case RemoveFiles(names):
+                if self._is_shared:
+                    fail(
+                        ErrorCode.INVALID_REQUEST, "A backend that serves other machines lets nobody remove models.",
+                        "Run python -m backend models remove NAME where it runs.",
+                    )  # fmt: skip
                 self._send(client, await self._installer.remove(names))
             case Unload():
                 await self._unload()

@@ -43,13 +43,22 @@ class Installer:
     ) -> None:  # fmt: skip
         self._library, self._tell, self._changed, self._is_here = library, tell, changed, is_here
         self._task: _Task | None = None
-        self._removing = False
+        self._removing = self._has_gone_on = False
 
     async def files(self) -> Files:
         """What can be installed, and what is."""
         bundles, files = await asyncio.to_thread(self._library.files)
         own = await asyncio.to_thread(self._library.own)
-        return Files(bundles, files, own, self._task.download if self._task else None)
+        if self._task is not None:
+            return Files(bundles, files, own, (), self._task.download)
+        return Files(bundles, files, own, await asyncio.to_thread(self._library.waiting), None)
+
+    def go_on(self) -> None:
+        """Go on with an installation in the middle of which the last server ended, once; anybody may stop it."""
+        names = () if self._has_gone_on or self._task else self._library.on_its_way()
+        self._has_gone_on = True
+        if names:
+            self.begin("", Work.INSTALL, names)
 
     def begin(self, client: str, work: Work, names: tuple[str, ...] = (), folder: str = "") -> None:
         """Begin work; the folder is that of a search.
@@ -69,6 +78,8 @@ class Installer:
         if (task := self._task) is not None:
             self._check_owner(client, task)
             task.control.pause() if paused else task.control.resume()
+            if task.download.work is Work.INSTALL:
+                self._library.hold(paused)
             self._show(replace(task.download, paused=paused, speed=0.0))
 
     def cancel(self, client: str) -> None:
@@ -130,7 +141,7 @@ class Installer:
 
     def _do(self, download: Download, control: Control, folder: str, report: Callable[[int, int], None]) -> None:
         if download.work is Work.SCAN:
-            self._library.scan(folder, control)
+            self._library.scan(folder, control, lambda count: report(count, 0))
         else:
             do = self._library.install if download.work is Work.INSTALL else self._library.verify
             do(download.names, control, report)
@@ -140,10 +151,10 @@ class Installer:
             return
         now, old = time.monotonic(), task.download
         passed = now - task.reported
-        if passed < INTERVAL and done < total:
+        if passed < INTERVAL and done != total:
             return
-        # The first report counts what was there before.
-        speed = max(0, done - old.done) / max(passed, 1e-3) if old.done else 0.0
+        # The first report counts what was there before; a search has no end to reckon with.
+        speed = max(0, done - old.done) / max(passed, 1e-3) if old.done and total else 0.0
         if old.speed:
             speed = MEMORY * old.speed + (1 - MEMORY) * speed
         task.reported = now

@@ -1,5 +1,7 @@
 """What is said of model files and downloads, without Krita."""
 
+from dataclasses import replace
+
 import pytest
 
 
@@ -10,7 +12,10 @@ def words(plugin):
 
 def info(plugin, state, size=2_000_000_000, done=0):
     library = plugin("protocol.library")
-    return library.FileInfo("layer.safetensors", "", "", "sdxl", size, done, library.FileState(state))
+    return library.FileInfo(
+        "layer.safetensors", "transparent objects", "MIT", "someone/layers", "main", "0123abcd", "sdxl", 6 * 10**9,
+        size, done, library.FileState(state),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -39,8 +44,13 @@ def test_what_is_here_of_a_bundle_and_how_large_it_is(plugin, words):
     files = [info(plugin, "partial", done=300_000_000), info(plugin, "elsewhere", done=2_000_000_000)]
     assert words.state_text(files) == "2.3 GB are here"
     assert words.size_text(files) == "4.0 GB"
-    assert words.size_text([*files, info(plugin, "missing", size=0)]) == "> 4.0 GB"
-    assert words.size_text([info(plugin, "missing", size=0)]) == ""
+
+
+def test_where_a_file_is_from_and_what_it_takes(plugin, words):
+    assert words.details(info(plugin, "missing")).splitlines() == [
+        "transparent objects", "MIT", "huggingface.co/someone/layers, main", "SHA-256 0123abcd…",
+        "A job with it needs 6.0 GB of the graphics card's memory or more.",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -65,6 +75,7 @@ def test_what_is_done_and_what_models_are(plugin, words):
     library = plugin("protocol.library")
     search = library.Download(library.Work.SCAN, (), 0, 0, 0.0, False)
     assert words.work_text(search) == "Looking for models: Beginning…"
+    assert words.work_text(replace(search, done=12)) == "Looking for models: 12 files looked at"
     assert words.own_text(library.OwnModel("one", "sdxl", "/home/me/models", "")) == "SDXL"
     assert words.own_text(library.OwnModel("one", "", "/home/me/models", "Convert it.")) == "cannot be used"
 
@@ -84,8 +95,8 @@ def test_who_has_no_checkpoint_is_offered_one_with_the_first_layers(plugin, word
     both = ("juggernaut.safetensors", "attention.safetensors")
     states = dict(zip(both, (state, "installed"), strict=True))
     files = tuple(
-        library.FileInfo(name, "", "", "sdxl", 1, 0, library.FileState(each)) for name, each in states.items()
+        replace(info(plugin, each), name=name) for name, each in states.items()
     )
     bundles = (library.BundleInfo("sdxl-object", "", both), library.BundleInfo("sdxl-layers", "", both[1:]))
     own = tuple(library.OwnModel("mine", family, "", "") for family in families)
-    assert words.first_bundle(messages.Files(bundles, files, own, None)) == bundle
+    assert words.first_bundle(messages.Files(bundles, files, own, (), None)) == bundle

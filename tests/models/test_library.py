@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from backend.models import folder, installed, library, scan, wanted
+from backend.models import folder, installed, library, registry, scan, wanted
 from backend.models.bundles import Bundle
+from backend.models.catalogue import BASE
 from backend.models.control import Control
 from backend.models.library import Library
 from protocol.errors import ErrorCode, LayerDiffusionError
@@ -31,6 +33,7 @@ from protocol.messages import (
 )
 from tests.engine import tiny
 from tests.server.harness import Backend, Client
+from tests.server.harness import request as server_request
 
 from .hub import Fault
 from .test_install import files, hub, made  # noqa: F401 - the stand-in for the hub and its catalogue
@@ -119,6 +122,68 @@ def test_pause_resume_and_cancel_keep_what_has_come(backend, hub, names):  # noq
         assert set(listing(client).values()) == {FileState.INSTALLED}
 
 
+def test_while_it_is_paused_nothing_comes(backend, hub, names):  # noqa: F811
+    gates = [threading.Event() for _ in names]
+    hub.faults.extend(Fault(cut=1000, gate=gate) for gate in gates)
+    with backend.client() as client:
+        client.send(Install(("all",)))
+        while client.until(Installing).download.done < 1000:
+            pass
+        client.send(PauseInstall())
+        while not client.until(Installing).download.paused:
+            pass
+        for gate in gates:
+            gate.set()
+        with pytest.raises(TimeoutError):
+            while True:
+                client.websocket.recv(0.5)
+        assert not any((folder() / "layers").glob("*.safetensors"))
+        client.send(ResumeInstall())
+        assert client.until(Installed).error is None
+        assert set(listing(client).values()) == {FileState.INSTALLED}
+
+
+def test_what_was_cancelled_is_kept_and_no_more_offered(backend, hub, names):  # noqa: F811
+    gate = threading.Event()
+    hub.faults.extend(Fault(cut=1000, gate=gate) for _ in names)
+    with backend.client() as client:
+        client.send(Install(("all",)))
+        while client.until(Installing).download.done < 1000:
+            pass
+        client.send(PauseInstall())
+        while not client.until(Installing).download.paused:
+            pass
+        gate.set()  # it takes nothing while it is paused, and cannot be whole before it is cancelled
+        client.send(CancelInstall())
+        client.until(Installed)
+        client.send(ListFiles())
+        files = client.until(Files)
+        assert FileState.PARTIAL in {file.state for file in files.files} and files.waiting == ()
+    backend.stop()
+    with Backend() as again, again.client() as client:
+        client.send(ListFiles())
+        files = client.until(Files)
+        assert files.download is None and files.waiting == ()
+
+
+def test_what_was_on_its_way_when_the_server_ended_goes_on_by_itself(hub, names):  # noqa: F811
+    gate, control = threading.Event(), Control()
+    hub.faults.extend(Fault(cut=1000, gate=gate) for _ in names)
+
+    def end(done: int, total: int) -> None:
+        """As the server does when it ends."""
+        if done >= 1000:
+            control.cancel()
+            gate.set()
+
+    with pytest.raises(LayerDiffusionError):
+        Library().install(("all",), control, end)
+    hub.faults.clear()
+    with Backend() as again, again.client() as client, again.client() as other:
+        assert client.until(Installed) == Installed(("all",), None) == other.until(Installed)
+        assert set(listing(client).values()) == {FileState.INSTALLED} and any(hub.ranges)
+
+
 def test_it_goes_on_without_its_client_and_stops_with_the_server(backend, hub, names):  # noqa: F811
     gates = [threading.Event() for _ in names]
     hub.faults.extend(Fault(cut=1000, gate=gate) for gate in gates)
@@ -137,7 +202,10 @@ def test_it_goes_on_without_its_client_and_stops_with_the_server(backend, hub, n
     backend.stop()
     hub.faults.clear()
     with Backend() as again, again.client() as client:
-        states = listing(client)
+        client.send(ListFiles())
+        files = client.until(Files)
+        assert files.download is None and files.waiting == ("all",)  # it was paused
+        states = {file.name: file.state for file in files.files}
         assert set(states.values()) == {FileState.PARTIAL} and not all(any(folder().rglob(f"{n}.part")) for n in states)
         client.send(Install(("all",)))
         assert client.until(Installed).error is None
@@ -151,15 +219,18 @@ def test_what_is_wanted_is_offered_until_it_comes_or_is_given_up(hub, names):  #
     hub.announcing.extend(Fault(status=404) for _ in names)
     with pytest.raises(LayerDiffusionError):
         Library().install(("all",), Control(), lambda done, total: None)
-    assert states() == [FileState.PARTIAL] * len(names)
+    assert states() == [FileState.PARTIAL] * len(names) and Library().waiting() == ("all",)
+    assert Library().on_its_way() == ()  # what failed is not begun again unasked
     Library().give_up(names[:1])
     Library().remove(names[1:2])
     assert states() == [FileState.MISSING] * 2 + [FileState.PARTIAL] * (len(names) - 2)
     Library().install(("all",), Control(), lambda done, total: None)
     assert states() == [FileState.INSTALLED] * len(names) and not (folder() / wanted.NAME).exists()
-    for damaged in ("{", "3"):
+    for damaged in ("{", "3", '["one"]', '{"files": 3}', '{"files": {"one": 2}}', '{"more": 1}'):
         (folder() / wanted.NAME).write_text(damaged)
-        assert wanted.wanted(folder()) == set()
+        assert wanted.wanted(folder()).files == {}
+    (folder() / wanted.NAME).write_text('{"files": {"gone.safetensors": "gone"}}')
+    assert Library().on_its_way() == ()
 
 
 def test_what_other_programs_have_is_used_and_not_downloaded(backend, hub, files, made):  # noqa: F811
@@ -230,6 +301,43 @@ def test_nobody_looks_into_the_folders_of_a_shared_machine(names, tmp_path):
         client.send(ScanFiles(str(tmp_path)))
         error = client.until(Refused).error
         assert error.code is ErrorCode.INVALID_REQUEST and "models scan FOLDER" in str(error)
+
+
+def test_a_shared_machine_tells_no_places_and_keeps_its_models(names, tmp_path, monkeypatch):
+    (folder() / "checkpoints").mkdir(parents=True)
+    (folder() / "checkpoints" / "old.ckpt").write_bytes(b"pickled")
+    other = tiny.write_folder(tmp_path / "disk" / "theirs")
+    half = tiny.write_folder(tmp_path / "disk" / "half")
+    (half / "unet" / "diffusion_pytorch_model.safetensors").rename(half / "unet" / "model.bin")
+    registry.remember(folder(), [replace(registry.look(path), family="sd15", mode=BASE) for path in (other, half)])
+    private = (str(folder()), str(tmp_path))
+    for is_shared in (True, False):
+        told = Library(is_shared)
+        models = [f"{model.place} {model.note}" for model in told.own()] + [model.note for model in told.models()]
+        assert len(models) == 3 + 2
+        assert any(place in text for place in private for text in models) is not is_shared
+        with pytest.raises(LayerDiffusionError) as refused:
+            told.find(server_request(model="nothing"))
+        assert (private[0] in refused.value.hint) is not is_shared
+    with Backend(is_shared=True) as running, running.client() as client:
+        client.send(RemoveFiles(("all",)))
+        error = client.until(Refused).error
+        assert error.code is ErrorCode.INVALID_REQUEST and "models remove NAME" in error.hint
+
+
+def test_a_search_tells_how_many_files_it_has_looked_at(backend, tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.safetensors").write_bytes(b"no model")
+    with backend.client() as client:
+        client.send(ScanFiles(str(tmp_path)))
+        looked = []
+        while not isinstance(message := client.receive(), Installed):
+            if isinstance(message, Installing):
+                looked.append((message.download.done, message.download.total, message.download.speed))
+        assert looked[0] == (0, 0, 0.0) and looked == sorted(looked)
+    heard: list[int] = []
+    Library().scan(str(tmp_path), Control(), heard.append)
+    assert heard == [1, 2, 3]
 
 
 def test_what_went_wrong_is_told(backend, hub, names):  # noqa: F811

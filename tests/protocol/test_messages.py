@@ -71,7 +71,10 @@ OPAQUE = replace(LAYER, role=Role.BACKGROUND, image=0, verdict=None)
 RESULT = LayerSetHeader(REQUEST, (OPAQUE, LAYER), {"torch": "2.13.0"})
 MODEL = ModelInfo("builtin", "Built-in", "sd15", 128, (Operation.OBJECT,), "small", ("apple", "pear"), {"scene": "No."})
 BUNDLE = BundleInfo("sdxl-layers", "All operations", ("one.safetensors",))
-FILE = FileInfo("one.safetensors", "Objects", "MIT", "sdxl", 2**40, 5, FileState.PARTIAL)
+FILE = FileInfo(
+    "one.safetensors", "Objects", "MIT", "someone/layers", "main", "0123abcd", "sdxl", 6 * 10**9, 2**40, 5,
+    FileState.PARTIAL,
+)  # fmt: skip
 OWN = OwnModel("dreamy", "sdxl", "/home/me/ComfyUI/models", "Made for few steps.")
 DOWNLOAD = Download(Work.INSTALL, ("sdxl-layers", "two.safetensors"), 5, 2**40, 1.5e6, True)
 ERROR = LayerDiffusionError(ErrorCode.OUT_OF_MEMORY, "No memory.")
@@ -98,8 +101,8 @@ EXAMPLES: list[Message] = [
     Diagnose(),
     Welcome(3, "backend 0.1", (MODEL,), ("detail",), (JobStatus(JOB, State.QUEUED, 3),)),
     Models((), ()),
-    Files((BUNDLE,), (FILE,), (OWN, replace(OWN, family="")), DOWNLOAD),
-    Files((), (), (), None),
+    Files((BUNDLE,), (FILE,), (OWN, replace(OWN, family="")), (), DOWNLOAD),
+    Files((), (), (), ("sdxl-layers",), None),
     Installing(DOWNLOAD),
     Installing(replace(DOWNLOAD, work=Work.SCAN, names=())),
     Installed(("sdxl-layers",), None),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..protocol.library import BundleInfo, Download, FileInfo, FileState, OwnModel
+from ..protocol.library import BundleInfo, Download, FileInfo, FileState, OwnModel, Work
 from ..qt import QtCore, QtWidgets
 from ..translation import told, tr
 from . import fields
-from .models_words import HERE, amount, own_text, size_text, state_of, state_text, work_text
+from .models_words import HERE, amount, details, own_text, size_text, state_of, state_text, work_text
 from .parts import Note
 
 NAME, NOTE = QtCore.Qt.ItemDataRole.UserRole, QtCore.Qt.ItemDataRole.UserRole + 1
 SIZE = (560, 420)
+PARTS = 1000
+"""Of the bar of progress."""
 Buttons = QtWidgets.QMessageBox.StandardButton
 
 
@@ -92,7 +94,8 @@ class ModelsView(QtWidgets.QDialog):
             for bundle in bundles:
                 head = self._row(self.list, bundle.name, tr(bundle.purpose))
                 for name in bundle.files:
-                    self._row(head, name, name, f"{tr(known[name].purpose)}\n{known[name].licence}")
+                    row = self._row(head, name, name, details(known[name]))
+                    row.setData(0, NOTE, details(known[name]))
             self.list.setCurrentItem(self.list.topLevelItem(0))
         self._show_own(models)
         iterator = QtWidgets.QTreeWidgetItemIterator(self.list)
@@ -127,7 +130,9 @@ class ModelsView(QtWidgets.QDialog):
         if download is not None:
             self.outcome.say("")
             share = download.done / download.total if download.total else 0
-            self.bar.setValue(round(share * self.bar.maximum()))
+            # Of a search nobody knows the end: Qt shows that by a bar without a maximum.
+            self.bar.setMaximum(0 if download.work is Work.SCAN else PARTS)
+            self.bar.setValue(round(share * PARTS))
             self.words.setText(work_text(download))
             self.pause.setText(tr("Go on") if download.paused else tr("Pause"))
         self._enable()
@@ -148,7 +153,6 @@ class ModelsView(QtWidgets.QDialog):
         self.words = Note("models_download")
         self.bar = QtWidgets.QProgressBar()
         self.bar.setObjectName("models_bar")
-        self.bar.setMaximum(1000)
         self.pause = self._button("models_pause", tr("Pause"))
         self.pause.clicked.connect(lambda: self.paused.emit(self._download is not None and not self._download.paused))
         self.cancel = self._button("models_cancel", tr("Cancel"))

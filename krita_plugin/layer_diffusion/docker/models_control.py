@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum, auto
 
 from ..notices import Notice
 from ..protocol.errors import ErrorCode, LayerDiffusionError
-from ..protocol.library import Download, FileState, Work
+from ..protocol.library import Download, Work
 from ..protocol.messages import (
     CancelInstall,
     Files,
@@ -28,6 +29,14 @@ from .models import ModelsView
 from .models_words import OUTCOMES, first_bundle, work_text
 
 
+class First(Enum):
+    """How far the first start is."""
+
+    ASKED = auto()
+    SEARCHING = auto()
+    SEARCHED = auto()
+
+
 class Models(QtCore.QObject):
     """One for each docker; `send` takes messages to the backend, `report` shows a notice, `start` connects; `is_remote`
     says whether the backend is another machine's."""
@@ -41,7 +50,8 @@ class Models(QtCore.QObject):
     ) -> None:  # fmt: skip
         super().__init__(view)
         self._view, self._send, self._report, self._start, self._is_remote = view, send, report, start, is_remote
-        self._is_first = False
+        self._first: First | None = None
+        self._waiting = ""
         self._work: Work | None = None
         view.installed.connect(lambda name: send(Install((name,))))
         view.verified.connect(lambda name: send(VerifyFiles((name,) if name else ())))
@@ -51,12 +61,17 @@ class Models(QtCore.QObject):
         view.cancelled.connect(lambda: send(CancelInstall()))
 
     def open(self, is_first: bool = False) -> None:
-        """Show the window; at the first start with the bundle chosen that a first layer of SDXL needs."""
-        self._is_first = is_first
+        """Show the window with what waits to be gone on with.
+
+        At the first start the bundle that a first layer of SDXL needs is chosen, after a search in other programs.
+        """
+        self._first = First.ASKED if is_first else None
         self._start()
         self._send(ListFiles())
         self._view.show()
         self._view.raise_()
+        if not is_first:
+            self._view.choose(self._waiting)
 
     def received(self, message: Message) -> None:
         """Take a message of the server."""
@@ -65,18 +80,29 @@ class Models(QtCore.QObject):
         elif isinstance(message, Files):
             self._view.show_files(message.bundles, message.files, message.models)
             self._view.scan_folder.setVisible(not self._is_remote())
-            if self._is_first:
-                self._view.choose(first_bundle(message))
-            self._is_first = False
             self._show(message.download)
-            if message.download is None and any(file.state is FileState.PARTIAL for file in message.files):
+            if self._first is not None and message.download is None:
+                self._begin(message)
+            self._waiting = next(iter(message.waiting), "")
+            if self._waiting:
                 self.said.emit(tr("A model has not come whole; “…” goes on with it."))
         elif isinstance(message, Installing):
             self._show(message.download)
         elif isinstance(message, Installed):
             self._show(None)
             self._tell(message.error)
+            if self._first is First.SEARCHING:
+                self._first = First.SEARCHED
             self._send(ListFiles())
+
+    def _begin(self, files: Files) -> None:
+        """At the first start: search what other programs have, then choose what is missing."""
+        if self._first is First.ASKED:
+            self._first = First.SEARCHING
+            self._send(ScanFiles(""))
+        elif self._first is First.SEARCHED:
+            self._first = None
+            self._view.choose(first_bundle(files))
 
     def _tell(self, error: LayerDiffusionError | None) -> None:
         """Say how the work ended; an error in the docker too, because the window may be closed."""

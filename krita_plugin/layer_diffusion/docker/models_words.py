@@ -12,7 +12,7 @@ STATES = {
     FileState.MISSING: mark("not here"),
     FileState.PARTIAL: mark("begun"),
     FileState.INSTALLED: mark("installed"),
-    FileState.ELSEWHERE: mark("in another program"),
+    FileState.ELSEWHERE: mark("found"),
 }
 WORKS = {
     Work.INSTALL: mark("Installing: {words}"),
@@ -54,11 +54,19 @@ def state_text(files: Sequence[FileInfo]) -> str:
 
 
 def size_text(files: Sequence[FileInfo]) -> str:
-    """Say how large files are together; "> 9.1 GB" where some sizes are not known, nothing where none is."""
-    known = [file.size for file in files if file.size]
-    if not known:
-        return ""
-    return amount(sum(known)) if len(known) == len(files) else f"> {amount(sum(known))}"
+    """Say how large files are together."""
+    return amount(sum(file.size for file in files))
+
+
+def details(file: FileInfo) -> str:
+    """Say all that is known of a file of the catalogue, one thing a line."""
+    lines = [tr(file.purpose), file.licence, f"huggingface.co/{file.repository}, {file.revision}"]
+    if file.sha256:
+        lines.append(f"SHA-256 {file.sha256}" if len(file.sha256) == 64 else f"SHA-256 {file.sha256}…")
+    if file.memory:
+        lines.append(tr("A job with it needs {memory} of the graphics card's memory or more.",
+                        memory=amount(file.memory)))
+    return "\n".join(lines)
 
 
 def first_bundle(files: Files) -> str:
@@ -84,7 +92,8 @@ def work_text(download: Download) -> str:
 def download_text(download: Download) -> str:
     """Say how far a download is, how fast, and for how long it will go on."""
     if not download.total:
-        return tr("Beginning…")
+        looked = download.work is Work.SCAN and download.done
+        return tr("{count} files looked at", count=download.done) if looked else tr("Beginning…")
     words = [tr("{done} of {total}", done=amount(download.done), total=amount(download.total))]
     if download.paused:
         words.append(tr("paused"))

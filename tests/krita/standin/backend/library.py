@@ -20,7 +20,7 @@ BUNDLES = (
 )
 OWN = OwnModel("old", "", "/home/me/models/checkpoints", "This checkpoint is pickled. Convert it to safetensors.")
 FOUND = OwnModel("turbo", "sdxl", "/home/me/ComfyUI/models", "Made for few steps: edges of alpha come out hard.")
-MEMORY = Path("came.json")
+MEMORY, WAITING = Path("came.json"), Path("waiting.json")
 STEP = 100_000_000
 
 
@@ -32,6 +32,7 @@ class Library:
         self.came = {**dict.fromkeys(SIZES, 0), ELSEWHERE: SIZES[ELSEWHERE]}
         if MEMORY.exists():
             self.came.update(json.loads(MEMORY.read_text(encoding="utf-8")))
+        self.waiting = tuple(json.loads(WAITING.read_text(encoding="utf-8"))) if WAITING.exists() else ()
         self.download: Download | None = None
         self.models = (OWN,)
         self.cancelled = threading.Event()
@@ -42,6 +43,7 @@ class Library:
         if isinstance(message, messages.ListFiles):
             self.tell(self.files())
         elif isinstance(message, messages.Install):
+            self.wait_for(message.names)
             self.cancelled.clear()
             self.unpaused.set()
             threading.Thread(target=self.work, args=(message.names,), daemon=True).start()
@@ -59,6 +61,7 @@ class Library:
             self.tell(messages.Installed(message.names, LayerDiffusionError(ErrorCode.BAD_CHECKPOINT, damaged)))
         elif isinstance(message, messages.ScanFiles):
             self.models = (FOUND, OWN)
+            self.keep({ELSEWHERE: SIZES[ELSEWHERE]})
             self.tell(messages.Installing(Download(Work.SCAN, (), 0, 0, 0.0, False)))
             self.tell(messages.Installed((), None))
         elif isinstance(message, messages.RemoveFiles):
@@ -68,14 +71,18 @@ class Library:
     def files(self):
         """The list with its states."""
         infos = (
-            FileInfo(name, "transparent objects", "MIT", "sdxl", size, self.came[name], self.state(name))
+            FileInfo(
+                name, "transparent objects", "MIT", "someone/layers", "main", "0123abcd", "sdxl", 6_000_000_000, size,
+                self.came[name], self.state(name),
+            )
             for name, size in SIZES.items()
-        )
-        return messages.Files(BUNDLES, tuple(infos), self.models, self.download)
+        )  # fmt: skip
+        waiting = () if self.download else self.waiting
+        return messages.Files(BUNDLES, tuple(infos), self.models, waiting, self.download)
 
     def state(self, name):
         if name == ELSEWHERE:
-            return FileState.ELSEWHERE
+            return FileState.ELSEWHERE if self.came[name] else FileState.MISSING
         if self.came[name] == SIZES[name]:
             return FileState.INSTALLED
         return FileState.PARTIAL if self.came[name] else FileState.MISSING
@@ -90,6 +97,7 @@ class Library:
             self.show(names, not self.unpaused.is_set())
             self.unpaused.wait()
         self.download = None
+        self.wait_for(())
         error = LayerDiffusionError(ErrorCode.CANCELLED_BY_USER) if self.cancelled.is_set() else None
         self.tell(messages.Installed(names, error))
 
@@ -98,6 +106,11 @@ class Library:
         done, total = sum(self.came[name] for name in wanted), sum(SIZES[name] for name in wanted)
         self.download = Download(Work.INSTALL, names, done, total, 0.0 if paused else 25e6, paused)
         self.tell(messages.Installing(self.download))
+
+    def wait_for(self, names):
+        """Write down what was asked for, for the next process."""
+        self.waiting = tuple(names)
+        WAITING.write_text(json.dumps(names), encoding="utf-8")
 
     def keep(self, came):
         self.came.update(came)
