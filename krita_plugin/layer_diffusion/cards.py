@@ -16,7 +16,7 @@ from typing import Protocol
 from .geometry import Area
 from .jobs import Job, prompt_line
 from .pixels import Picture
-from .protocol.job import LayerHeader, LayerSet, LayerSetHeader
+from .protocol.job import LayerHeader, LayerSetHeader
 from .protocol.limits import MAX_SEED
 from .protocol.messages import Done, build
 from .protocol.request import Request, Role
@@ -173,7 +173,7 @@ def read(record: Record) -> Card:
 
 
 def cards_of(
-    job: Job, inputs: Sequence[bytes], layer_set: LayerSet, ready: Sequence[Picture], made: float,
+    job: Job, inputs: Sequence[bytes], layer_set: LayerSetHeader, ready: Sequence[Picture], made: float,
     draw: Callable[[Sequence[Picture]], Thumbnail], hold: Callable[[Iterable[bytes]], Record],
 ) -> tuple[Card, ...]:  # fmt: skip
     """Return the cards of a result whose layers are ready for the document.
@@ -184,9 +184,10 @@ def cards_of(
     cards = []
     clip = base64.b64encode(zlib.compress(job.softness, QUICK)).decode() if job.softness is not None else ""
     for image in sorted({picture.image for picture in ready}):
-        headers = tuple(replace(layer.header, image=0) for layer in layer_set.layers if layer.image == image)
+        headers = tuple(replace(layer, image=0) for layer in layer_set.layers if layer.image == image)
         pictures = [replace(picture, image=0) for picture in ready if picture.image == image]
-        request = replace(layer_set.request, batch=1, seed=_first_seed(layer_set.request.seed, headers))
+        seed = layer_set.request.seed
+        request = replace(layer_set.request, batch=1, seed=_first_seed(seed, headers) if image else seed)
         header = LayerSetHeader(request, headers, layer_set.made_with)
         width, height, pixels = draw(pictures)
         small = zlib.compress(pixels, QUICK)

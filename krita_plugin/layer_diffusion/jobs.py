@@ -9,7 +9,7 @@ from enum import Enum
 from .geometry import Area
 from .notices import Notice
 from .pixels import Picture
-from .protocol.job import Phase, Progress, Thumbnail
+from .protocol.job import LayerHeader, Phase, Progress, Thumbnail
 from .protocol.request import Request
 from .translation import mark, tr
 
@@ -20,6 +20,10 @@ PHASES = {
     Phase.DENOISING: mark("Denoising"),
     Phase.DECODING: mark("Decoding transparency"),
 }
+
+
+Staying = tuple[LayerHeader, Picture]
+"""A layer of an earlier result that a job's result is made for and becomes one set with."""
 
 
 class Stage(Enum):
@@ -70,6 +74,7 @@ class Job:
     """The prompt as the person typed it, without the words of a style; "" where that is the request's."""
     softness: bytes | None = None
     """How far each pixel of the area was selected, where that clips its layers."""
+    staying: Staying | None = None
     pictures: tuple[Picture, ...] = ()
     kept_because: Notice | None = None
     sent: int = 0

@@ -11,6 +11,7 @@ import json
 
 from .protocol.job import LayerSetHeader
 from .protocol.request import Decoding, Operation, Sampler, Source
+from .rerolling import stayed
 
 SAMPLERS = {
     Sampler.DPMPP_2M_SDE_KARRAS: ("DPM++ 2M SDE", "Karras"),
@@ -43,9 +44,12 @@ def infotext(layer_set: LayerSetHeader) -> str:
         values["Layer Diffusion stop at"] = f"{request.stop_at:g}"
     if request.decoding is not Decoding.FULL:
         values["Layer Diffusion decoding"] = request.decoding.value
-    for role in request.operation.makes:
-        if request.prompt_of(role):
-            values[f"Layer Diffusion {role.value} prompt"] = request.prompt_of(role)
+    for layer in layer_set.layers:
+        if request.prompt_of(layer.role):
+            values[f"Layer Diffusion {layer.role.value} prompt"] = request.prompt_of(layer.role)
+    kept = stayed(layer_set)
+    if kept is not None:
+        values[f"Layer Diffusion kept {kept.role.value} seed"] = kept.seed
     values.update(layer_set.made_with)
     lines = [request.prompt]
     if request.negative:

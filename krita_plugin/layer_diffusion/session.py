@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Protocol
 
 from .geometry import Area
-from .jobs import Job, Order, Stage
+from .jobs import Job, Order, Stage, Staying
 from .notices import Notice
 from .pixels import Picture, moved
 from .protocol.errors import ErrorCode
@@ -100,11 +100,12 @@ class Session:
     def generate(
         self, request: Request, document: object, area: Area, inputs: tuple[bytes, ...] = (), place: str = "top",
         source: str = "", order: Order = Order.LAST, softness: bytes | None = None, typed: str = "",
+        staying: Staying | None = None,
     ) -> Job:  # fmt: skip
         """Ask for a job, whose attributes these are; it is sent when it is its turn and there is a connection."""
         job = Job(
             secrets.token_hex(16), request, document, area, inputs=inputs, place=place, source=source, typed=typed,
-            softness=softness,
+            softness=softness, staying=staying,
         )  # fmt: skip
         if order is Order.INSTEAD:
             self.cancel_all()

@@ -38,7 +38,9 @@ def made(plugin):
         layer_set = job.LayerSet(asked, tuple(layers), {"model_sha256": "0123456789abcdef", "torch": "2"})
         owner = plugin("jobs").Job(f"{number:032x}", asked, "document", area, source="{1}", typed="a cat")
         inputs = [bytes(range(256)) * 64 for _ in asked.inputs]
-        ready = cards.cards_of(owner, inputs, layer_set, pictures, made, lambda _: (1, 2, b"12345678"), b"".join)
+        ready = cards.cards_of(
+            owner, inputs, layer_set.header, pictures, made, lambda _: (1, 2, b"12345678"), b"".join
+        )
         return ready, pictures, inputs
 
     return make
@@ -184,14 +186,49 @@ def test_only_the_layer_of_two_that_stay_together_can_be_remade(plugin, made):
     rerolling, request = plugin("rerolling"), plugin("protocol.request")
     (card,), pictures, _ = made(foreground_prompt="shiny")
     assert rerolling.can_remake(card, request.Role.FOREGROUND)
-    asked, pixels = rerolling.remade(card, request.Role.FOREGROUND, 7, pictures)
+    reroll = rerolling.remade(card, request.Role.FOREGROUND, 7, pictures)
+    asked, (pixels,) = reroll.request, reroll.inputs
     assert (asked.operation, asked.seed) == (request.Operation.OBJECT_ON_BACKGROUND, 7)
     assert asked.inputs == (request.Input(request.Source.BACKGROUND, SIDE, SIDE),)
     assert asked.prompt == card.request.prompt
+    assert reroll.staying == (card.layer_set.layers[0], pictures[0])
     rgba = plugin("pixels").to_rgba(pictures[0].pixels)
     assert pixels[: (SIDE - 1) * 4] == rgba[: (SIDE - 1) * 4] and pixels[(SIDE - 1) * 4 : SIDE * 4] == bytes(4)
     alone = replace(card, layer_set=replace(card.layer_set, layers=card.layer_set.layers[1:]))
     assert not rerolling.can_remake(alone, request.Role.FOREGROUND)
+
+
+@pytest.mark.parametrize("again", ["FOREGROUND", "BACKGROUND"])
+def test_the_layer_that_stays_makes_a_set_with_the_new_ones(plugin, made, again):
+    rerolling, request, cards = plugin("rerolling"), plugin("protocol.request"), plugin("cards")
+    (card,), pictures, _ = made(background_prompt="blue")
+    role = request.Role[again]
+    reroll = rerolling.remade(card, role, 7, pictures)
+    # What the backend answers with: the other layers, by their own seeds, of which none is that of the one that stays.
+    new = [
+        (replace(layer, seed=7 + number), replace(picture, pixels=picture.pixels[::-1]))
+        for number, (layer, picture) in enumerate(zip(card.layer_set.layers, pictures, strict=True))
+        if layer.role in reroll.request.operation.makes
+    ]
+    headers, ready = zip(*new, strict=True)
+    answer = replace(card.layer_set, request=reroll.request, layers=headers)
+    whole, all_ready = rerolling.completed(answer, ready, reroll.staying)
+    owner = plugin("jobs").Job("2" * 32, reroll.request, "document", card.area, staying=reroll.staying)
+    (remade,) = cards.cards_of(
+        owner, reroll.inputs, whole, all_ready, 2.0, lambda _: (1, 2, b"12345678"), b"".join
+    )
+    assert remade.roles == card.roles == request.Operation.SCENE.makes
+    kept = card.roles.index(rerolling.AROUND[role][1])
+    assert remade.unpack()[0][kept] == pictures[kept] and remade.layer_set.layers[kept] == card.layer_set.layers[kept]
+    assert all(one.pixels != old.pixels for one, old in zip(all_ready, pictures, strict=True) if one != pictures[kept])
+    assert remade.request == reroll.request and cards.read(remade.record) == remade
+    text = plugin("parameters").infotext(remade.layer_set)
+    assert "Layer Diffusion background prompt: blue" in text
+    assert f"Layer Diffusion kept {card.roles[kept].value} seed: {card.layer_set.layers[kept].seed}" in text
+    assert rerolling.can_remake(remade, role)
+    everything = rerolling.again(remade, 9, reroll.inputs)
+    assert everything == rerolling.Reroll(replace(card.request, seed=9), ())
+    assert rerolling.again(card, 9, ()) == everything
 
 
 def test_a_picture_that_sticks_out_is_cut_where_the_area_ends(plugin):

@@ -51,7 +51,7 @@ def test_documents_of_every_colour_space(krita, standin, tmp_path):
 
 
 def test_results_are_cards(krita, standin, tmp_path):
-    krita("results.py", standin, folder=str(tmp_path))
+    krita("results.py", standin, timeout=240, folder=str(tmp_path))
 
 
 def test_what_is_sent_are_the_layers_as_they_stand(krita, standin):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from .. import asking, canvas
@@ -18,8 +18,9 @@ from ..operations import TASKS, why_not
 from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, ModelInfo
 from ..protocol.limits import MAX_SEED
-from ..protocol.request import Input, Operation, Request, Source
+from ..protocol.request import Input, Operation, Source
 from ..qt import QtCore, QtWidgets
+from ..rerolling import Reroll
 from ..session import LinkState, Session
 from ..settings import Settings, SizeMode, prompts_of, prompts_text
 from ..styles import Styles
@@ -213,13 +214,13 @@ class Controller(QtCore.QObject):
             canvas.write_fields(document, settings.to_text())
             self._save()
 
-    def _ask(self, request: Request, document, card: Card, pixels: Sequence[bytes]) -> None:
-        """Ask for a request that comes from a card and not from the fields."""
+    def _ask(self, reroll: Reroll, document, card: Card) -> None:
+        """Ask for what comes from a card and not from the fields."""
         self._link.start()
         place = self._fields.place if self._fields.place != canvas.Place.REPLACE.value else canvas.Place.ABOVE.value
         self.session.generate(
-            request, document, card.area, tuple(pixels), place, order=self._queue.order, softness=card.softness,
-            typed=card.typed,
+            reroll.request, document, card.area, reroll.inputs, place, order=self._queue.order,
+            softness=card.softness, typed=card.typed, staying=reroll.staying,
         )  # fmt: skip
 
     def _why_not(self, operation: Operation, model_id: str) -> str:

@@ -21,9 +21,9 @@ from ..parameters import infotext
 from ..pixels import Picture, clipped, pictures
 from ..protocol.job import LayerSet, Thumbnail
 from ..protocol.limits import MAX_SEED
-from ..protocol.request import Request, Role, Source
+from ..protocol.request import Role, Source
 from ..qt import QtCore, QtWidgets
-from ..rerolling import again, remade
+from ..rerolling import Reroll, again, completed, remade
 from ..translation import mark, tr
 from .background import Background, Farewell
 from .results import ResultsView
@@ -46,13 +46,13 @@ class Surroundings:
 
     Attributes:
         report: shows a notice.
-        generate: asks for a request that was made of a card, for a document, with the pixels of its inputs.
+        generate: asks for what makes a card of a document again.
         place: returns where a result goes in a document, and which layer it replaces, told which one it was to.
         choose: puts a layer, by its id, into the picker of a source.
     """
 
     report: Callable[[Notice], None]
-    generate: Callable[[Request, object, Card, Sequence[bytes]], None]
+    generate: Callable[[Reroll, object, Card], None]
     place: Callable[[object, str], tuple[str, str]]
     choose: Callable[[Source, str], None]
 
@@ -94,7 +94,10 @@ class Results(QtCore.QObject):
         ready = pictures(layer_set, job.area)
         if job.softness is not None:
             ready = clipped(ready, job.area, job.softness)
-        return ready, cards_of(job, job.inputs, layer_set, ready, time.time(), thumbnail, canvas.record_of)
+        header = layer_set.header
+        if job.staying is not None:
+            header, ready = completed(header, ready, job.staying)
+        return ready, cards_of(job, job.inputs, header, ready, time.time(), thumbnail, canvas.record_of)
 
     def add(self, document, cards: Sequence[Card]) -> None:
         """Put new cards into the history of an open document."""
@@ -222,12 +225,12 @@ class Results(QtCore.QObject):
             QtWidgets.QApplication.clipboard().setText(texts[act])
 
     def _again(self, card: Card, inputs: Sequence[bytes]) -> None:
-        request = again(card, secrets.randbelow(MAX_SEED + 1))
-        self._around.generate(request, self._document, card, inputs)
+        reroll = again(card, secrets.randbelow(MAX_SEED + 1), inputs)
+        self._around.generate(reroll, self._document, card)
 
     def _remake(self, card: Card, role: Role, ready: tuple[Picture, ...]) -> None:
-        request, pixels = remade(card, role, secrets.randbelow(MAX_SEED + 1), ready)
-        self._around.generate(request, self._document, card, (pixels,))
+        reroll = remade(card, role, secrets.randbelow(MAX_SEED + 1), ready)
+        self._around.generate(reroll, self._document, card)
 
     def _delete(self, card: Card) -> None:
         if self._wanted == card.id:

@@ -9,7 +9,7 @@ from ..cards import Card
 from ..operations import SOURCES
 from ..protocol.request import Operation, Role, Source
 from ..qt import QtWidgets
-from ..rerolling import AROUND, can_remake
+from ..rerolling import AROUND, can_remake, operation_again
 from ..translation import mark, tr
 
 WhyNot = Callable[[Operation, str], str]
@@ -56,7 +56,7 @@ def uses(card: Card) -> list[tuple[Source, Role]]:
 
 def operation_of(act: Act, card: Card) -> Operation | None:
     """Return what the backend has to be able to do for an entry."""
-    return AROUND[REMAKES[act]][0] if act in REMAKES else card.request.operation if act is Act.AGAIN else None
+    return AROUND[REMAKES[act]][0] if act in REMAKES else operation_again(card) if act is Act.AGAIN else None
 
 
 def fill(menu, card: Card, do: Do, why_not: WhyNot) -> None:

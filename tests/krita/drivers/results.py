@@ -5,7 +5,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from vocabulary import Docker, acknowledged, history, names, nodes, pixel, state, step
+from vocabulary import Docker, acknowledged, box, history, names, nodes, pixel, state, step
 
 DISC = (200, 30, 40, 255)
 STILL = 5
@@ -26,6 +26,7 @@ def run(h):
     yield from favourites_and_deletion(h, d)
     yield from by_actions(h, d, document)
     yield from during_a_stroke(h, d, document)
+    yield from one_layer_again(h, d, document)
     yield from back_with_the_document(h, d, document)
 
 
@@ -238,6 +239,42 @@ def during_a_stroke(h, d, document):
     for _ in range(2):
         yield from step(h, document, "undo")
     h.check("both undone", names(document) == before, names(document))
+
+
+def one_layer_again(h, d, document):
+    """The layer that stays and the new ones are inserted as one group, like any scene."""
+    yield from click(h, d, 1, double=True)
+    yield h.until(lambda: len(nodes(document)) == 2, 30, "the layers of the scene")
+    scene, before = layers(nodes(document)[-1]), card(d, 1)
+    yield h.click(d.find("apply_at_once"), at=(8, 8))
+    rolls = (("foreground_again", "background"), ("background_again", "foreground"))
+    for number, (act_name, stays) in enumerate(rolls):
+        yield from choose_in_menu(h, d, 1 + number, act_name)
+        yield h.until(lambda groups=3 + number: len(nodes(document)) == groups, 30, f"{act_name}: its group")
+        yield d.ready()
+        made, found = card(d, 0), layers(nodes(document)[-1])
+        h.check(f"{act_name}: a whole set", made.roles == before.roles, made.roles)
+        h.check(f"{act_name}: shown as any scene", [one[1] for one in found] == [True, True, False], found)
+        same = [role.value for role, old, new in zip(made.roles, scene, found, strict=True) if old[2:] == new[2:]]
+        h.check(f"{act_name}: every pixel of the layer that stays", same == [stays], same)
+        kept = [new for old, new in zip(before.layer_set.layers, made.layer_set.layers, strict=True) if old == new]
+        h.check(f"{act_name}: and what it is", [layer.role.value for layer in kept] == [stays], made.layer_set.layers)
+        asked = made.request.operation.value, [picture.source.value for picture in made.request.inputs]
+        h.check(f"{act_name}: what was asked", asked == (requests(h)[-1]["operation"], [stays]), made.request)
+    for _ in range(3):
+        yield from step(h, document, "undo")
+    for left in (4, 3):
+        yield from click(h, d, 0)
+        yield h.key("Delete")
+        yield h.until(lambda left=left: count(d) == left, 5, "the cards from before")
+    yield h.click(d.find("apply_at_once"), at=(8, 8))
+
+
+def layers(group):
+    """Name, whether it is shown, place and pixels of each layer of a group, bottom first."""
+    return [
+        (node.name(), node.visible(), box(node), bytes(node.pixelData(*box(node)))) for node in group.childNodes()
+    ]
 
 
 def act(h, name):

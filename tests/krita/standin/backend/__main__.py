@@ -4,8 +4,9 @@ Words in the prompt make it behave: "held" waits until the file `gate` lies in t
 connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "replaced"
 closes the connection as if a newer one were there, "die" ends the process in the middle of the first try, "memory"
 fails, "refused" is refused, "hazy" is not as transparent as it should be, "in line" waits for others of these words, as
-all jobs of the real one do, "scene" makes three layers of each image, the last one hidden, "noisy" gives them a grain
-that takes as much room as that of real pictures. The requests and the
+all jobs of the real one do, "scene" makes three layers of each image, the last one hidden, but for one that came with
+the request, for which the others have other colours then, "noisy" gives them a grain that takes as much room as that of
+real pictures. The requests and the
 pictures that come with them are kept in the working folder, as are its marks, so copy the folder `standin`.
 """
 
@@ -61,14 +62,25 @@ FIRST = {"cut": threading.Event(), "nonsense": threading.Event()}
 
 def layers_of(request, index):
     """The layers of one image: a disc or, of a scene, a blue ground, the disc, and a hidden blend."""
-    layers = [disc(request, index)]
     if "scene" in request.prompt:
-        ground, blend = ((20, 30 + 40 * index, shade, 255) for shade in (200, 250))
-        layers.insert(0, plain(request, index, Role.BACKGROUND, ground))
-        layers.append(replace(plain(request, index, Role.BLEND, blend), visible=False))
+        layers = scene(request, index)
+    else:
+        layers = [disc(request, index)]
     if "noisy" in request.prompt:
         return [replace(layer, pixels=grained(layer.pixels, layer.seed)) for layer in layers]
     return layers
+
+
+def scene(request, index):
+    given = {picture.source.value for picture in request.inputs}
+    red = 100 if given else 20
+    ground, blend = ((red, 30 + 40 * index, shade, 255) for shade in (200, 250))
+    layers = [
+        plain(request, index, Role.BACKGROUND, ground),
+        disc(request, index, red + 20),
+        replace(plain(request, index, Role.BLEND, blend), visible=False),
+    ]
+    return [layer for layer in layers if layer.role.value not in given]
 
 
 def grained(pixels, seed):
@@ -80,17 +92,18 @@ def grained(pixels, seed):
 
 def plain(request, index, role, colour):
     pixels = bytes(colour) * (request.width * request.height)
-    return Layer(role, f"{role.value} {index}", Box(0, 0, request.width, request.height), pixels, image=index)
+    box, seed = Box(0, 0, request.width, request.height), (request.seed + index) % 2**32
+    return Layer(role, f"{role.value} {index}", box, pixels, seed=seed, image=index)
 
 
-def disc(request, index):
+def disc(request, index, blue=40):
     """A red disc on padded red: soft edge, alpha 0 in the corners, colour everywhere."""
     width, height = request.width, request.height
     radius = min(width, height) * 0.4
     rows = bytearray()
     for y in range(height):
         half = max(0.0, radius**2 - (y + 0.5 - height / 2) ** 2) ** 0.5
-        for_row = bytearray((200, 30 + 40 * index, 40, 0)) * width
+        for_row = bytearray((200, 30 + 40 * index, blue, 0)) * width
         if half:
             left = width / 2 - half
             for x in range(max(0, int(left) - 1), min(width, int(width - left) + 2)):
