@@ -35,7 +35,6 @@ __all__ = ["Cache", "Cancelled", "generate"]
 
 ORDER = (Role.BACKGROUND, Role.FOREGROUND, Role.BLEND)
 """Layers of an image from the bottom up."""
-TITLES = {Role.FOREGROUND: "Object", Role.BACKGROUND: "Background", Role.BLEND: "Blend"}
 PACKAGES = ("torch", "diffusers", "transformers")
 NAME_LENGTH = 80
 
@@ -155,7 +154,7 @@ class _Job:
             mode = next(mode for mode in self.modes if role in mode.frames)
             pixels = transparency.quantize(to_request(image[role], self.working, request.width, request.height))
             layers.append(Layer(
-                role, layer_name(request, role, index, len(image)), Box(0, 0, request.width, request.height),
+                role, layer_name(request, role, index), Box(0, 0, request.width, request.height),
                 pixels.tobytes(), visible=role is not Role.BLEND or len(image) == 1, image=index,
                 seed=(self._seed(mode, index) + mode.frames.index(role)) % (MAX_SEED + 1),
                 verdict=verdict(pixels, request, self.files.info) if role is Role.FOREGROUND else None,
@@ -190,11 +189,10 @@ def _texts(request: Request, mode: Mode) -> tuple[Texts, tuple[LoraUse, ...]]:
     return Texts(request.negative, prompt, tuple(own)), uses
 
 
-def layer_name(request: Request, role: Role, index: int, roles: int) -> str:
-    """A layer's name: its prompt on one line, its role when there are several, numbered in a batch."""
+def layer_name(request: Request, role: Role, index: int) -> str:
+    """A layer's name: its role and its prompt on one line, numbered in a batch."""
     prompt = " ".join(loras.extract(request.prompt_of(role) or request.prompt)[0].split())[:NAME_LENGTH]
-    title = TITLES[role]
-    name = f"{title}: {prompt}" if prompt and roles > 1 else prompt or title
+    name = ": ".join(filter(None, (role.value.capitalize(), prompt)))
     return f"{name} {index + 1}" if request.batch > 1 else name
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from .notices import Trouble
-from .operations import Task
+from .operations import BUILTIN, Task
 from .protocol.request import Input, Request
 from .settings import Settings
 from .styles import Style
 from .translation import tr
-
-BUILTIN = "builtin"
-"""The model to ask for before the backend has said which ones it has."""
 
 
 def request(
@@ -26,7 +23,7 @@ def request(
     prompt, negative = style.prompts(settings.prompt, settings.negative)
     return Request(
         operation=task.operation,
-        model=settings.model or BUILTIN,
+        model=settings.model or BUILTIN,  # before the backend has said which ones it has
         prompt=prompt,
         negative=negative,
         width=size[0],

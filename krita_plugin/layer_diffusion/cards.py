@@ -14,13 +14,13 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Protocol
 
 from .geometry import Area
-from .jobs import Job, prompt_line
+from .jobs import Job, title
 from .pixels import Picture
 from .protocol.job import LayerHeader, LayerSetHeader
 from .protocol.limits import MAX_SEED
 from .protocol.messages import Done, build
 from .protocol.request import Request, Role
-from .stored import outline, read_done, read_outline
+from .stored import outline, read_done, read_outline, read_typed
 
 QUICK = 1
 """The level of compression: more takes several times as long and saves a tenth."""
@@ -54,7 +54,7 @@ class Card:
         made: seconds since the epoch.
         favourite: whether it stays when the history has no more room.
         source: id of the layer that it was to replace, "" when of none.
-        typed: the prompt without the words of a style, "" where that is the request's.
+        typed: the prompt without the words of a style, None where that is not known.
         clip: what `softness` returns, compressed by zlib and as base64; empty where nothing clips it.
     """
 
@@ -69,7 +69,7 @@ class Card:
     made: float
     favourite: bool = False
     source: str = ""
-    typed: str = ""
+    typed: str | None = None
     clip: str = ""
 
     @property
@@ -94,12 +94,12 @@ class Card:
     @property
     def prompt(self) -> str:
         """The prompt as the person typed it."""
-        return self.typed or self.request.prompt
+        return self.request.prompt if self.typed is None else self.typed
 
     @property
     def name(self) -> str:
         """What its group is called."""
-        return prompt_line(self.prompt)
+        return title(self.request, self.typed)
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -167,7 +167,7 @@ def read(record: Record) -> Card:
         done.job, int(head["image"]), done.layer_set, Area(*map(int, head["area"])), outlines, (width, height, small),
         record, end + length, float(head["made"]),
         # Earlier versions kept this here, and did not know the rest.
-        bool(head.get("favourite", False)), str(head.get("source", "")), str(head.get("typed", "")),
+        bool(head.get("favourite", False)), str(head.get("source", "")), read_typed(head),
         str(head.get("clip", "")),
     )  # fmt: skip
 

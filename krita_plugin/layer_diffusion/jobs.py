@@ -8,9 +8,10 @@ from enum import Enum
 
 from .geometry import Area
 from .notices import Notice
+from .operations import SOURCES, task_for
 from .pixels import Picture
 from .protocol.job import LayerHeader, Phase, Progress, Thumbnail
-from .protocol.request import Request
+from .protocol.request import Request, Role, Source
 from .translation import mark, tr
 
 PHASES = {
@@ -44,6 +45,12 @@ def prompt_line(prompt: str) -> str:
     return words if len(words) <= 60 else words[:59].rstrip() + "…"
 
 
+def title(request: Request, typed: str | None) -> str:
+    """Return what a result is called: what was typed for it, else what was done."""
+    own = ", ".join(filter(None, map(request.prompt_of, request.operation.makes)))
+    return prompt_line((request.prompt if typed is None else typed) or own) or tr(task_for(request.operation).name)
+
+
 class Order(Enum):
     """Where a new job goes among those that wait."""
 
@@ -70,8 +77,8 @@ class Job:
     """Where in the stack its layers go, as `canvas.Place` counts."""
     source: str = ""
     """Id of the layer that they replace."""
-    typed: str = ""
-    """The prompt as the person typed it, without the words of a style; "" where that is the request's."""
+    typed: str | None = None
+    """The prompt as the person typed it, without the words of a style; None where that is not known."""
     softness: bytes | None = None
     """How far each pixel of the area was selected, where that clips its layers."""
     staying: Staying | None = None
@@ -103,7 +110,13 @@ class Job:
     @property
     def name(self) -> str:
         """What its group is called."""
-        return prompt_line(self.typed or self.request.prompt)
+        return title(self.request, self.typed)
+
+    def layer_name(self, role: Role, image: int) -> str:
+        """Return what a layer is called: what it is, and what was typed for it."""
+        words = prompt_line(self.request.prompt_of(role)) or title(self.request, self.typed)
+        number = f" {image + 1}" if self.request.batch > 1 else ""
+        return f"{tr(SOURCES[Source(role.value)])}: {words}{number}"
 
     def advance(self, progress: Progress, now: float) -> None:
         """Take a report at a time in seconds, unless it would move the progress backwards, as those of a second try do.

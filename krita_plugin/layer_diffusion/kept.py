@@ -15,7 +15,7 @@ from .geometry import Area
 from .jobs import Job
 from .protocol.errors import LayerDiffusionError
 from .protocol.messages import Generate, build
-from .stored import outline, read_generate, read_outline
+from .stored import outline, read_generate, read_outline, read_typed
 
 SUFFIX = ".result"
 
@@ -29,7 +29,10 @@ class Shelf:
     def put(self, job: Job) -> None:
         """Write a job with its pictures; whole or not at all. Raises `OSError`, as when the disk is full."""
         pictures = [outline(picture) for picture in job.pictures]
-        head = {"generate": build(Generate(job.id, job.request)), "area": astuple(job.area), "pictures": pictures}
+        head = {
+            "generate": build(Generate(job.id, job.request)), "area": astuple(job.area), "pictures": pictures,
+            "typed": job.typed,
+        }  # fmt: skip
         path = self._path(job.id)
         part = path.with_suffix(".part")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +76,7 @@ def _read(path: Path) -> Job:
         generate = read_generate(head["generate"])
         outlines = [read_outline(value) for value in head["pictures"]]
         pictures = tuple(replace(picture, pixels=_exactly(file, picture.area)) for picture in outlines)
-    return Job(generate.job, generate.request, None, Area(*head["area"]), pictures=pictures)
+    return Job(generate.job, generate.request, None, Area(*head["area"]), pictures=pictures, typed=read_typed(head))
 
 
 def _exactly(file, area: Area) -> bytes:

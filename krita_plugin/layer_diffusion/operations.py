@@ -8,6 +8,9 @@ from .protocol.job import ModelInfo
 from .protocol.request import Operation, Request, Role, Source
 from .translation import mark, told, tr
 
+BUILTIN = "builtin"
+"""Id of the model that is there without a download."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -104,10 +107,20 @@ SOURCES = {
 """What the pickers are called; of roles the layers' prompts."""
 
 
+def task_for(operation: Operation) -> Task:
+    """Return the entry that asks for an operation alone."""
+    return next(task for task in TASKS if task.operation is operation)
+
+
 def is_reblend(request: Request) -> bool:
     """Whether a request draws layers together anew."""
     sources = [picture.source for picture in request.inputs]
     return request.operation is Operation.BLEND and Source.INIT in sources
+
+
+def name_of(model: ModelInfo) -> str:
+    """Return a model's name, in the person's language where it is not that of a file."""
+    return told(model.name) if model.id == BUILTIN else model.name
 
 
 def why_not(task: Task, model: ModelInfo | None) -> str:
@@ -116,5 +129,5 @@ def why_not(task: Task, model: ModelInfo | None) -> str:
         return ""
     lack = model.lacks.get(task.operation.value)
     if lack is None:
-        return tr("{model} cannot do this: models of its kind have no such mode.", model=model.name)
-    return tr("{model} cannot do this.", model=model.name) + " " + told(f"{lack}.")
+        return tr("{model} cannot do this: models of its kind have no such mode.", model=name_of(model))
+    return tr("{model} cannot do this.", model=name_of(model)) + " " + told(f"{lack}.")

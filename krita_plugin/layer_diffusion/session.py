@@ -99,7 +99,7 @@ class Session:
 
     def generate(
         self, request: Request, document: object, area: Area, inputs: tuple[bytes, ...] = (), place: str = "top",
-        source: str = "", order: Order = Order.LAST, softness: bytes | None = None, typed: str = "",
+        source: str = "", order: Order = Order.LAST, softness: bytes | None = None, typed: str | None = None,
         staying: Staying | None = None,
     ) -> Job:  # fmt: skip
         """Ask for a job, whose attributes these are; it is sent when it is its turn and there is a connection."""

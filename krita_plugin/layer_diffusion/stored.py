@@ -50,6 +50,12 @@ def read_outline(value: list[Any]) -> Picture:
     return Picture(str(name), Area(*map(int, area)), b"", float(opacity), bool(visible), *map(int, image))
 
 
+def read_typed(head: dict[str, Any]) -> str | None:
+    """Return the prompt that was typed, as the first line of a file has it; earlier versions did not write it."""
+    typed = head.get("typed")
+    return None if typed is None else str(typed)
+
+
 def _completed(kind: type, with_defaults: type, value: dict[str, Any]) -> dict[str, Any]:
     """The fields of `kind`, those that are missing as `with_defaults` has them; what it does not know is dropped."""
     defaults = {field.name: _plain(field.default) for field in fields(with_defaults) if field.default is not MISSING}

@@ -58,7 +58,7 @@ def expect(code: ErrorCode, files: ModelFiles, **changes: Any) -> LayerDiffusion
 def test_a_request_becomes_a_named_layer_over_the_whole_box(files, cache):
     result = run(files, cache)
     [layer] = result.layers
-    assert (layer.role, layer.name, layer.seed) == (Role.FOREGROUND, "a red apple", 7)
+    assert (layer.role, layer.name, layer.seed) == (Role.FOREGROUND, "Foreground: a red apple", 7)
     assert (layer.box.x, layer.box.y, layer.box.width, layer.box.height) == (0, 0, 64, 64)
     assert pixels(result).std() > 0
     assert layer.verdict is not None and layer.verdict.transparent + layer.verdict.soft + layer.verdict.opaque == 1
@@ -75,7 +75,7 @@ def test_the_same_request_gives_the_same_pixels_and_another_seed_others(files, c
 def test_a_batch_equals_its_images_made_alone(files, cache, monkeypatch):
     batch = run(files, cache, batch=3, seed=2**32 - 2)
     assert [layer.seed for layer in batch.layers] == [2**32 - 2, 2**32 - 1, 0]
-    assert [layer.name for layer in batch.layers] == ["a red apple 1", "a red apple 2", "a red apple 3"]
+    assert [layer.name for layer in batch.layers] == [f"Foreground: a red apple {number}" for number in (1, 2, 3)]
     for index, layer in enumerate(batch.layers):
         alone = pixels(run(files, cache, seed=layer.seed)).astype(int)
         assert np.abs(alone - pixels(batch, index)).max() <= 1, "one step of rounding"
@@ -264,12 +264,12 @@ def test_a_model_without_the_layer_file_says_which_one_is_missing(files):
     assert "layer_sd15_transparent_attn.safetensors" in error.message
 
 
-@pytest.mark.parametrize(("prompt", "own", "roles", "name"), [
-    ("  a\n red\tapple ", "", 1, "a red apple"), ("", "", 1, "Object"), ("apple", "", 3, "Object: apple"),
-    ("apple", "pear", 3, "Object: pear"), ("apple <lora:x:1>", "", 1, "apple"),
-    ("x" * 4000, "", 3, "Object: " + "x" * 80),
+@pytest.mark.parametrize(("prompt", "own", "name"), [
+    ("  a\n red\tapple ", "", "Foreground: a red apple"), ("", "", "Foreground"),
+    ("apple", "pear", "Foreground: pear"), ("apple <lora:x:1>", "", "Foreground: apple"),
+    ("x" * 4000, "", "Foreground: " + "x" * 80),
 ])
-def test_layer_names_are_one_line_and_never_empty(prompt, own, roles, name):
+def test_layer_names_are_one_line_and_never_empty(prompt, own, name):
     request = dataclasses.replace(REQUEST, prompt=prompt, foreground_prompt=own)
-    assert layer_name(request, Role.FOREGROUND, 0, roles) == name
-    assert layer_name(dataclasses.replace(request, batch=16), Role.FOREGROUND, 15, roles) == name + " 16"
+    assert layer_name(request, Role.FOREGROUND, 0) == name
+    assert layer_name(dataclasses.replace(request, batch=16), Role.FOREGROUND, 15) == name + " 16"

@@ -1,4 +1,4 @@
-"""What the backend says to people, found in its code: the sentences of its errors and notes, as templates.
+"""What the backend says to people, found in its code: the sentences of its errors and notes, as templates, and names.
 
 A sentence with values in it is a template such as ``"The file {0} does not exist."``; texts that stand for such a value
 (``"its header is not readable"``) are found too.
@@ -74,7 +74,7 @@ class Reader:
         self._seen: set[tuple[str, bool]] = set()
 
     def all(self) -> Iterator[str]:
-        """The texts of errors, and sentences wherever they stand but for docstrings."""
+        """The texts of errors, names of models, and sentences wherever they stand but for docstrings."""
         unseen = {id(node.value) for node in ast.walk(self._tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RAISING and node.args:
@@ -83,6 +83,10 @@ class Reader:
                     continue
                 for value in (*node.args[1:], *(keyword.value for keyword in node.keywords)):
                     yield from self._reachable(value)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "ModelInfo":
+                for name in ast.walk(node.args[1]):
+                    if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                        yield name.value
             elif isinstance(node, ast.JoinedStr) and id(node) not in unseen:
                 unseen |= {id(inner) for inner in ast.walk(node)}
                 if SENTENCE.fullmatch(_template(node)):

@@ -91,6 +91,27 @@ def test_card_is_named_by_what_was_typed_and_knows_what_it_was_to_replace(plugin
     assert (before.prompt, before.source) == ("masterpiece, a cat, best quality", "")
 
 
+@pytest.mark.parametrize(
+    ("operation", "typed", "words", "group", "layer"),
+    [
+        ("SCENE", "a boat", {}, "a boat", "Foreground: a boat"),
+        ("SCENE", None, {}, "ink of a boat", "Foreground: ink of a boat"),
+        ("SCENE", "a boat", {"foreground_prompt": "red", "blend_prompt": "sea"}, "a boat", "Foreground: red"),
+        ("SCENE", "", {"foreground_prompt": "red", "blend_prompt": "sea"}, "red, sea", "Foreground: red"),
+        ("OBJECT", "a\nboat", {"batch": 3}, "a boat", "Foreground: a boat 3"),
+        ("OBJECT", "", {}, "Object", "Foreground: Object"),
+    ],
+)
+def test_names_say_what_was_typed_and_what_a_layer_is(plugin, operation, typed, words, group, layer):
+    request, area = plugin("protocol.request"), plugin("geometry").Area(0, 0, SIDE, SIDE)
+    values = {"batch": 1, **words}
+    asked = request.Request(
+        request.Operation[operation], "builtin", "ink of a boat", "", SIDE, SIDE, 4, 5.5, 1, **values
+    )
+    job = plugin("jobs").Job("1" * 32, asked, "document", area, typed=typed)
+    assert (job.name, job.layer_name(request.Role.FOREGROUND, 2)) == (group, layer)
+
+
 @pytest.mark.parametrize("change", [lambda clip: clip, lambda clip: clip[:8], lambda clip: clip[:7], lambda clip: ""])
 def test_what_clips_a_card_comes_back_with_it_or_is_none(plugin, made, change):
     (card,), *_ = made()

@@ -15,7 +15,8 @@ def job(plugin):
     request = parts.Request(parts.Operation.OBJECT, "builtin", "gläser\n“two”", "bad", 64, 96, 4, 5.5, 2**32 - 1, 2)
     picture = plugin("pixels").Picture("seed 1", area(-1, 7, 2, 1), bytes(range(8)), 0.5, True)
     other = replace(picture, name="seed\n2", pixels=bytes(range(8, 16)), visible=False, image=1)
-    return plugin("jobs").Job("0" * 32, request, "document", area(-5, 6, 64, 96), pictures=(picture, other))
+    area, both = area(-5, 6, 64, 96), (picture, other)
+    return plugin("jobs").Job("0" * 32, request, "document", area, pictures=both, typed="gläser")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from ..geometry import Area, request_size
 from ..jobs import Stage, kept_text
 from ..link import Link
 from ..notices import Busy, Notice, Trouble
-from ..operations import TASKS, why_not
+from ..operations import BUILTIN, TASKS, task_for, why_not
 from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, ModelInfo
 from ..protocol.limits import MAX_SEED
@@ -47,8 +47,8 @@ SAVE_MS = 1000
 START_MS = 500
 MOST_TRIES = 40
 """How often Generate looks whether Krita is at rest, `RETRY_MS` apart, before it says that it is not."""
-BUILTIN, FIRST_PROMPT = "builtin", "red apple"
-"""The model that is there without a download, and something that it can draw."""
+FIRST_PROMPT = "red apple"
+"""Something that the built-in model can draw."""
 
 
 @functools.cache
@@ -224,8 +224,7 @@ class Controller(QtCore.QObject):
         )  # fmt: skip
 
     def _why_not(self, operation: Operation, model_id: str) -> str:
-        task = next(task for task in TASKS if task.operation is operation)
-        return why_not(task, next((model for model in self._models if model.id == model_id), None))
+        return why_not(task_for(operation), next((model for model in self._models if model.id == model_id), None))
 
     def _choose(self, source: Source, layer: str) -> None:
         """Use a layer as a condition, for an operation that takes one."""

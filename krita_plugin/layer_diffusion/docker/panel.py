@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..operations import SOURCES, Task
+from ..operations import SOURCES, Task, name_of
 from ..protocol.job import ModelInfo
 from ..protocol.limits import MAX_BATCH, MAX_SIDE, MIN_SIDE
 from ..protocol.request import Source
@@ -122,7 +122,7 @@ class Panel(QtWidgets.QWidget):
         self.model.blockSignals(True)
         self.model.clear()
         for model in models:
-            self.model.addItem(model.name, model.id)
+            self.model.addItem(name_of(model), model.id)
         self.model.setCurrentIndex(max(0, self.model.findData(chosen)))
         self.model.setEnabled(bool(models))
         self.model.blockSignals(False)
@@ -131,7 +131,7 @@ class Panel(QtWidgets.QWidget):
         """Show what is known about the chosen model."""
         note = told(model.note) if model else ""
         self.note.say(note[:1].upper() + note[1:])
-        self.model.setToolTip(model.name if model else "")
+        self.model.setToolTip(name_of(model) if model else "")
         names = model.objects if model else ()
         self.vocabulary.names = names
         self.objects.setVisible(bool(names))

@@ -91,7 +91,10 @@ class Results(QtCore.QObject):
     @staticmethod
     def prepare(job: Job, layer_set: LayerSet) -> tuple[tuple[Picture, ...], tuple[Card, ...]]:
         """Return a result's pictures, ready for the document, and its cards; for the network thread."""
-        ready = pictures(layer_set, job.area)
+        ready = tuple(
+            replace(picture, name=job.layer_name(layer.role, layer.image))
+            for picture, layer in zip(pictures(layer_set, job.area), layer_set.layers, strict=True)
+        )
         if job.softness is not None:
             ready = clipped(ready, job.area, job.softness)
         header = layer_set.header

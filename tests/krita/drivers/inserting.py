@@ -130,8 +130,8 @@ def several_layers(h, d, document):
     before = state(document)
     group = yield from d.made(document, "scene")
     inner = group.childNodes()
-    kinds = [n.name().split()[0] for n in inner]
-    h.check("bottom first", kinds == ["background", "seed", "blend"], kinds)
+    kinds = [n.name() for n in inner]
+    h.check("bottom first", kinds == [f"{role}: scene" for role in ("Background", "Foreground", "Blend")], kinds)
     h.check("the blend is hidden", [n.visible() for n in inner] == [True, True, False])
     h.check("the ground shows", pixel(document, 112, 90) == (20, 30, 200, 255), pixel(document, 112, 90))
     h.check("under it", pixel(document, 160, 120) == (200, 30, 40, 255), pixel(document, 160, 120))
@@ -145,6 +145,7 @@ def several_layers(h, d, document):
     h.check("only the first one is shown", [n.visible() for n in inner] == [True, False])
     h.check("each as it is", [[n.visible() for n in one.childNodes()] for one in inner] == [[True, True, False]] * 2)
     second = inner[1].childNodes()[1]
+    h.check("numbered", second.name() == "Foreground: scene 2", second.name())
     h.check("with pixels of its own", pixel(second, 160, 120) == (200, 70, 40, 255), pixel(second, 160, 120))
     h.check("the canvas shows the first one", pixel(document, 112, 90) == (20, 30, 200, 255), pixel(document, 112, 90))
     yield h.screenshot("several_layers")

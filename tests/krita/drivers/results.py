@@ -235,6 +235,8 @@ def during_a_stroke(h, d, document):
     h.check("nothing comes during the stroke", names(document) == before, names(document))
     yield h.release()
     yield h.until(lambda: len(nodes(document)) == len(before) + 1, 20, "the layers after the stroke")
+        named = [f"{role.value.capitalize()}: scene" for role in made.roles]
+        h.check(f"{act_name}: named as any scene", [one[0] for one in found] == named, found)
     h.check("two steps", len(history(h)) == 2, history(h))
     for _ in range(2):
         yield from step(h, document, "undo")

@@ -35,7 +35,10 @@ def saved(h, d, document):
     yield from d.made(document, "a boat")
     asked = requests(h)[-1]
     h.check("its frame is around the prompt", asked["prompt"] == "ink of a boat, fine", asked["prompt"])
-    h.check("the layer is named as typed", nodes(document)[-1].name() == "a boat", nodes(document)[-1].name())
+    group = nodes(document)[-1]
+    h.check("the group is named as typed", group.name() == "a boat", group.name())
+    named = [layer.name() for layer in group.childNodes()]
+    h.check("and its layer, with what it is", named == ["Foreground: a boat"], named)
 
 
 def changed(h, d):
