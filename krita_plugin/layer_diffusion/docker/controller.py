@@ -105,10 +105,10 @@ class Controller(QtCore.QObject):
         self._starting = self._timer(START_MS, self._link.start)
         self._starting.timeout.connect(self.arrivals.restore)
         panel.show_settings(self._fields)
-        panel.prompt.earlier = prompts_of(canvas.read_setting("prompts", ""))
         panel.shown.connect(self._shown)
         panel.edited.connect(self._edited)
         for edit in panel.prompts:
+            edit.earlier = prompts_of(canvas.read_setting(f"{edit.name}s", ""))
             edit.submitted.connect(self.generate)
         panel.generate.clicked.connect(lambda: self.generate())
         panel.compare.clicked.connect(lambda: self.results.toggle_preview())
@@ -210,7 +210,9 @@ class Controller(QtCore.QObject):
                 )  # fmt: skip
             else:
                 ask()
-            self._panel.prompt.remember()
+            for edit in self._panel.prompts:
+                if edit.isEnabled():
+                    edit.remember()
             canvas.write_fields(document, settings.to_text())
             self._save()
 
@@ -357,7 +359,8 @@ class Controller(QtCore.QObject):
 
     def _save(self) -> None:
         canvas.write_setting("fields", self._fields.to_text())
-        canvas.write_setting("prompts", prompts_text(self._panel.prompt.earlier))
+        for edit in self._panel.prompts:
+            canvas.write_setting(f"{edit.name}s", prompts_text(edit.earlier))
 
 
 def _close(link: Link, save: Callable[[], None], _panel=None) -> None:

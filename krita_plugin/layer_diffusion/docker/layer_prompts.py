@@ -20,9 +20,9 @@ class LayerPrompts(QtWidgets.QWidget):
         self.lines = {}
         rows = []
         for role in (Role.FOREGROUND, Role.BACKGROUND, Role.BLEND):
-            line = PromptEdit(f"{role.value}_prompt", vocabulary, lines=1)
+            about = tr("Put before the prompt for this layer.")
+            line = PromptEdit(f"{role.value}_prompt", about, vocabulary, lines=1)
             line.setPlaceholderText(tr("Only this layer"))
-            line.setToolTip(tr("Put before the prompt for this layer."))
             self.lines[role] = line
             rows.append((tr(SOURCES[Source(role.value)]), line))
         fields.grid(self, rows)

@@ -197,12 +197,10 @@ class Panel(QtWidgets.QWidget):
 
     def _make_prompts(self) -> None:
         self.vocabulary = Vocabulary()
-        self.prompt = PromptEdit("prompt", self.vocabulary)
+        self.prompt = PromptEdit("prompt", tr("What should appear."), self.vocabulary)
         self.prompt.setPlaceholderText(tr("What should appear, for example: a red apple"))
-        self.prompt.setToolTip(tr("The prompt. Ctrl+Enter generates."))
-        self.negative = PromptEdit("negative", Vocabulary(), lines=1)
+        self.negative = PromptEdit("negative", tr("What should not appear."), lines=1)
         self.negative.setPlaceholderText(tr("Negative prompt"))
-        self.negative.setToolTip(tr("What should not appear."))
         self.layer_prompt_lines = LayerPrompts(self.vocabulary)
         self.prompts = (self.prompt, self.negative, *self.layer_prompt_lines.lines.values())
         self.layer_prompts = Section(tr("Prompts for single layers"), "layer_prompts", self.layer_prompt_lines)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..jobs import prompt_line
 from ..qt import QtCore, QtGui, QtWidgets
+from ..translation import mark, tr
 from ..words import emphasised, lora_suggestions, remembered, suggestions
 
 LINES = 3
@@ -16,6 +18,13 @@ EMPHASIS_STEP = 0.05
 ENDS = " ,.;:()\n"
 """What may follow the word that is completed."""
 Modifier = QtCore.Qt.KeyboardModifier
+KEYS = (
+    mark("Ctrl+Enter: generate"), mark("Ctrl+Up, Ctrl+Down: weight of the word or of what is selected"),
+    mark("Alt+Up, Alt+Down: earlier prompts"),
+)  # fmt: skip
+COMPLETION = mark("Tab or Enter: take a suggestion")
+CORNER = 14
+"""Pixels, of the button that offers earlier prompts."""
 
 
 @dataclass
@@ -33,17 +42,21 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
     Alt+Up and Alt+Down bring earlier prompts.
 
     Attributes:
-        earlier: prompts that were submitted, newest first.
+        name: what it is called among the settings.
     """
 
     submitted = QtCore.pyqtSignal()
 
-    def __init__(self, name: str, vocabulary: Vocabulary, lines: int = LINES) -> None:
+    def __init__(self, name: str, about: str, vocabulary: Vocabulary | None = None, lines: int = LINES) -> None:
         super().__init__()
+        self.name = name
         self.setObjectName(name)
-        self._vocabulary, self._lines = vocabulary, lines
-        self.earlier: list[str] = []
+        keys = KEYS if vocabulary is None else (*KEYS, COMPLETION)
+        self.setToolTip("\n".join((about, *map(tr, keys))))
+        self._vocabulary, self._lines = vocabulary or Vocabulary(), lines
+        self._earlier: list[str] = []
         self._shown, self._draft = -1, ""
+        self._make_corner()
         self.setTabChangesFocus(True)
         layout = self.document().documentLayout()
         layout.documentSizeChanged.connect(self._grow)
@@ -76,7 +89,7 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
         elif _steps(event) == Modifier.ControlModifier:
             self._emphasise(EMPHASIS_STEP if event.key() == Key.Key_Up else -EMPHASIS_STEP)
         elif _steps(event) == Modifier.AltModifier:
-            self._bring(1 if event.key() == Key.Key_Up else -1)
+            self.bring(1 if event.key() == Key.Key_Up else -1)
         elif self._list.isVisible() and event.key() == Key.Key_Escape:
             self._list.hide()
         elif self._list.isVisible() and event.key() in CHOOSE:
@@ -97,6 +110,21 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
         self._list.hide()
         super().hideEvent(event)
 
+    def resizeEvent(self, event) -> None:  # noqa: N802 - Qt's name
+        """Keep the button in its corner."""
+        super().resizeEvent(event)
+        self._corner.move(self.viewport().geometry().topRight() + QtCore.QPoint(1, 0))
+
+    @property
+    def earlier(self) -> list[str]:
+        """Prompts that were submitted, newest first."""
+        return self._earlier
+
+    @earlier.setter
+    def earlier(self, prompts: list[str]) -> None:
+        self._earlier, self._shown = prompts, -1
+        self._corner.setEnabled(bool(prompts))
+
     def add(self, name: str) -> None:
         """Put a name at the end, on a line of its own words."""
         text = self.toPlainText().rstrip(" ,")
@@ -107,7 +135,28 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
     def remember(self) -> None:
         """Keep what stands here for Alt+Up."""
         self.earlier = remembered(self.earlier, self.toPlainText())
-        self._shown = -1
+
+    def _make_corner(self) -> None:
+        self._corner = QtWidgets.QToolButton(self)
+        self._corner.setObjectName(f"{self.name}_earlier")
+        self._corner.setArrowType(QtCore.Qt.ArrowType.DownArrow)
+        self._corner.setAutoRaise(True)
+        self._corner.setFixedSize(CORNER, CORNER)
+        self._corner.setCursor(QtCore.Qt.CursorShape.ArrowCursor)
+        self._corner.setFocusPolicy(QtCore.Qt.FocusPolicy.NoFocus)
+        self._corner.setToolTip(tr("Earlier prompts"))
+        self._corner.setEnabled(False)
+        self._corner.clicked.connect(self._offer_earlier)
+        self._menu = QtWidgets.QMenu(self)
+        self._menu.setObjectName(f"{self.name}_earlier_menu")
+        self.setViewportMargins(0, 0, CORNER, 0)
+
+    def _offer_earlier(self) -> None:
+        self._menu.clear()
+        for number, prompt in enumerate(self.earlier):
+            entry = self._menu.addAction(prompt_line(prompt).replace("&", "&&"))
+            entry.triggered.connect(lambda *_, number=number: self._show_earlier(number))
+        self._menu.popup(self._corner.mapToGlobal(self._corner.rect().bottomLeft()))
 
     def _emphasise(self, step: float) -> None:
         cursor = self.textCursor()
@@ -117,10 +166,14 @@ class PromptEdit(QtWidgets.QPlainTextEdit):
         cursor.setPosition(end, QtGui.QTextCursor.MoveMode.KeepAnchor)
         self.setTextCursor(cursor)
 
-    def _bring(self, step: int) -> None:
+    def bring(self, step: int) -> None:
+        """Show the prompt that was submitted before the one that is shown, or after it where `step` is -1."""
+        self._show_earlier(max(-1, min(self._shown + step, len(self.earlier) - 1)))
+
+    def _show_earlier(self, number: int) -> None:
         if self._shown < 0:
             self._draft = self.toPlainText()
-        self._shown = max(-1, min(self._shown + step, len(self.earlier) - 1))
+        self._shown = number
         self._replace(self._draft if self._shown < 0 else self.earlier[self._shown])
         self.moveCursor(QtGui.QTextCursor.MoveOperation.End)
 

@@ -14,6 +14,7 @@ def run(h):
     yield from names_of_things(h, d)
     yield from weights_and_earlier_prompts(h, d)
     yield from completed_anywhere(h, d)
+    yield from remembered_in_each_field(h, d)
     yield from stroke(h, d, document, gate)
     gate.unlink()
     yield from asked_during_a_stroke(h, d, document)
@@ -112,6 +113,52 @@ def completed_anywhere(h, d):
     line.setPlainText("")
     yield h.click(fold)
     d.dock.panel.operation.choose("object")
+
+
+def remembered_in_each_field(h, d):
+    """Each field has its own earlier prompts, by its keys and by the button in its corner."""
+    model, fold, at_once = d.find("model"), d.find("layer_prompts"), d.find("apply_at_once")
+    at_once.setChecked(False)
+    model.setCurrentIndex(model.findData("all"))
+    d.dock.panel.operation.choose("scene")
+    fold.click()
+    typed = {"prompt": "salt & pepper", "negative": "blurry", "foreground_prompt": "shiny"}
+    for name, words in typed.items():
+        d.find(name).setPlainText(words)
+    known = len(d.find("results").cards)
+    d.find("generate").click()
+    yield h.until(lambda: len(d.find("results").cards) == known + 1, 30, "its card")
+    yield d.ready()
+    for name, words in typed.items():
+        edit = d.find(name)
+        edit.setPlainText("")
+        d.find("fields").ensureWidgetVisible(edit)
+        yield 0.3
+        yield h.click(edit, at=(8, 8))
+        yield h.key("alt+Up")
+        yield h.until(lambda edit=edit, words=words: edit.toPlainText() == words, 5, f"what was in {name}")
+        h.check(f"{name}: its keys are said", "Alt+Up" in edit.toolTip(), edit.toolTip())
+    edit, menu = d.find("prompt"), d.find("prompt_earlier_menu")
+    d.find("fields").ensureWidgetVisible(edit)
+    yield 0.3
+    yield h.click(d.find("prompt_earlier"))
+    yield h.until(menu.isVisible, 5, "the earlier prompts")
+    yield h.screenshot("earlier prompts")
+    listed = [entry.text() for entry in menu.actions()]
+    h.check("newest first", listed == ["salt && pepper", "a red apple, teapot"], listed)
+    centre = menu.actionGeometry(menu.actions()[1]).center()
+    yield h.click(menu, at=(centre.x(), centre.y()))
+    yield h.until(lambda: edit.toPlainText() == "a red apple, teapot", 5, "the chosen one")
+    yield h.click(edit, at=(8, 8))
+    yield h.key("alt+Down")
+    yield h.until(lambda: edit.toPlainText() == "salt & pepper", 5, "the one after it")
+    h.check("nothing earlier, nothing to choose", not d.find("blend_prompt_earlier").isEnabled())
+    for name in typed:
+        d.find(name).setPlainText("")
+    fold.click()
+    d.dock.panel.operation.choose("object")
+    model.setCurrentIndex(model.findData("builtin"))
+    at_once.setChecked(True)
 
 
 def stroke(h, d, document, gate):
