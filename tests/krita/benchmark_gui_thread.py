@@ -17,7 +17,7 @@ def test_longest_block_of_the_gui_thread(krita, standin, tmp_path, side):
     count, size = values.pop("history")
     rows = sorted(((own, seconds, what) for what, (seconds, own) in values.items()), reverse=True)
     print(f"\n{side} x {side}, a history of {count} results in {size / 1e6:.0f} MB")
-    print("longest stretches in ms, without libkis and in all, while …")
+    print("longest stretches in ms, processor time without libkis and all of it, while …")
     for own, seconds, what in rows[:SHOWN]:
         phase, name = what.split("\t")
         print(f"{own:8.1f} {seconds:8.1f}  {phase:30} {name}")

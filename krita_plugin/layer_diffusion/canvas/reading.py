@@ -36,7 +36,7 @@ class Capture:
         """Return straight RGBA scaled to `size` (width, height). Raises `Trouble` when there is nothing to see."""
         pixels = self.pixels
         if isinstance(pixels, QtGui.QImage):
-            pixels = image_bytes(pixels.convertToFormat(QtGui.QImage.Format.Format_ARGB32), 4)
+            pixels = _straight(pixels)
         pixels = faded(pixels, self.opacity)
         if is_empty(pixels):
             raise empty()
@@ -134,7 +134,14 @@ def _holds(group, wanted: set[str]) -> bool:
 
 def _projection(document, area: Area, step: int) -> Capture:
     """What a document shows, converted to sRGB by Krita."""
-    image = document.projection(area.x, area.y, area.width, area.height)
-    if step > 1:
-        image = image.scaled(area.width, len(_every(step, area)))  # each row the nearest one
-    return Capture(image, (image.width(), image.height()))
+    if step == 1:
+        return Capture(document.projection(area.x, area.y, area.width, area.height), (area.width, area.height))
+    # Row by row: Krita would convert the whole area.
+    rows = (document.projection(area.x, row, area.width, 1) for row in _every(step, area))
+    pixels = b"".join(_straight(row) for row in rows)
+    return Capture(pixels, (area.width, len(_every(step, area))))
+
+
+def _straight(image) -> bytes:
+    """The straight BGRA of an image."""
+    return image_bytes(image.convertToFormat(QtGui.QImage.Format.Format_ARGB32), 4)

@@ -172,7 +172,7 @@ class Results(QtCore.QObject):
 
         def made(outcome) -> None:
             ready, image, area = outcome
-            self._unpacked = (card.id, ready)
+            self._remember(card, ready)
             if self._wanted == card.id and document == self._document:
                 self._overlay.show(document, image, area)
                 self._is_on_canvas = True
@@ -305,6 +305,12 @@ class Results(QtCore.QObject):
     def _find(self, card_id: str) -> Card | None:
         return self._history(self._document).find(card_id) if self._document is not None else None
 
+    def _remember(self, card: Card, ready: tuple[Picture, ...]) -> None:
+        """Keep the pictures of a card, in place of those of the last one."""
+        if ready is not self._unpacked[1]:
+            self._farewell.take(self._unpacked[1])
+        self._unpacked = (card.id, ready)
+
     def _unpack(self, card: Card, then: Callable[[tuple[Picture, ...]], None]) -> None:
         """Call `then` with a card's pictures."""
         if self._unpacked[0] == card.id:
@@ -314,7 +320,7 @@ class Results(QtCore.QObject):
 
     def _unpack_all(self, card: Card, then: Callable) -> None:
         def unpacked(result) -> None:
-            self._unpacked = (card.id, result[0])
+            self._remember(card, result[0])
             then(result)
 
         self._background.do(card.unpack, unpacked, lambda _: self._around.report(DAMAGED))

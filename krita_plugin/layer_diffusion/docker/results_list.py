@@ -59,7 +59,7 @@ class CardList(QtWidgets.QListWidget):
         self.cards: tuple[Card, ...] = ()
         self._going: tuple[Going, ...] = ()
         self._is_double = False
-        self._icons: dict[tuple[str, bool], object] = {}
+        self._drawn: dict[tuple[str, bool], tuple[object, str]] = {}
         self._undrawn: list[tuple[Card, Any]] = []
         self._blank = _blank()
         self._drawing = QtCore.QTimer(self)
@@ -87,7 +87,7 @@ class CardList(QtWidgets.QListWidget):
             is_newest_known = bool(cards) and cards[0] in self.cards
             self.cards = tuple(cards)
             here = {card.id for card in self.cards}
-            self._icons = {key: icon for key, icon in self._icons.items() if key[0] in here}
+            self._drawn = {key: drawn for key, drawn in self._drawn.items() if key[0] in here}
             self._fill(chosen)
             self.verticalScrollBar().setValue(scrolled if is_newest_known else 0)
 
@@ -140,7 +140,7 @@ class CardList(QtWidgets.QListWidget):
     def changeEvent(self, event) -> None:  # noqa: N802 - Qt's name
         """Follow the theme."""
         if event.type() == QtCore.QEvent.Type.PaletteChange and self.cards:
-            self._icons.clear()
+            self._drawn.clear()
             self._fill(self.current)
         super().changeEvent(event)
 
@@ -156,10 +156,11 @@ class CardList(QtWidgets.QListWidget):
         for card in self.cards:
             item = QtWidgets.QListWidgetItem()
             item.setData(_Id, card.id)
-            item.setIcon(self._icons.get(_look_of(card), self._blank))
-            item.setToolTip(_about(card))
+            icon, words = self._drawn.get(_look_of(card), (self._blank, ""))
+            item.setIcon(icon)
+            item.setToolTip(words)
             self.addItem(item)
-            if _look_of(card) not in self._icons:
+            if icon is self._blank:
                 self._undrawn.append((card, item))
             if chosen is not None and card.id == chosen.id:
                 self.setAutoScroll(False)  # the chosen one need not be seen
@@ -173,8 +174,9 @@ class CardList(QtWidgets.QListWidget):
             self._drawing.stop()
             return
         card, item = self._undrawn.pop(0)
-        icon = self._icons[_look_of(card)] = QtGui.QIcon(self._thumbnail(card))
+        icon, words = self._drawn[_look_of(card)] = QtGui.QIcon(self._thumbnail(card)), _about(card)
         item.setIcon(icon)
+        item.setToolTip(words)
         self._drawing.start()
 
     def _thumbnail(self, card: Card):

@@ -99,13 +99,13 @@ def reblending(h, d, document, blocks):
     d.dock.panel.operation.choose("reblend")
     document.setActiveNode(nodes(document)[-1])
     yield 1
-    known = d.find("results").count()
+    newest = newest_of(d)
     blocks.phase = "re-blend"
     yield h.click(d.find("generate"))
     yield h.until(lambda: d.session.jobs or d.error(), 60, "a request")
     h.check("no error", not d.error(), d.error())
     yield d.ready()
-    yield h.until(lambda: d.find("results").count() == known + 1, 30, "the blend")
+    yield h.until(lambda: newest_of(d) != newest, 30, "the blend")
     yield 1
     blocks.phase = "compare"
     for _ in range(2):
@@ -131,9 +131,9 @@ def history(h, d, document, blocks):
     blocks.phase = "large results"
     d.size("own", 1024, 1024)
     while sum(map(len, records(document).values())) < LARGE_BYTES:
-        known = d.find("results").count()
+        newest = newest_of(d)
         d.start("noisy scene")
-        yield h.until(lambda known=known: d.find("results").count() > known, 60, "another result")
+        yield h.until(lambda newest=newest: newest_of(d) != newest, 60, "another result")
         yield d.ready()
     blocks.phase = "favourite"
     d.find("results").setCurrentRow(0)
@@ -179,6 +179,11 @@ def history(h, d, document, blocks):
     yield h.until(lambda: d.session.jobs, 10, "a job")
     yield d.ready()
     yield 1
+
+
+def newest_of(d):
+    """The id of the newest card: their number stays the same where the oldest had to go."""
+    return d.find("results").cards[0].id
 
 
 def records(document):
