@@ -235,8 +235,6 @@ def during_a_stroke(h, d, document):
     h.check("nothing comes during the stroke", names(document) == before, names(document))
     yield h.release()
     yield h.until(lambda: len(nodes(document)) == len(before) + 1, 20, "the layers after the stroke")
-        named = [f"{role.value.capitalize()}: scene" for role in made.roles]
-        h.check(f"{act_name}: named as any scene", [one[0] for one in found] == named, found)
     h.check("two steps", len(history(h)) == 2, history(h))
     for _ in range(2):
         yield from step(h, document, "undo")
@@ -257,6 +255,8 @@ def one_layer_again(h, d, document):
         made, found = card(d, 0), layers(nodes(document)[-1])
         h.check(f"{act_name}: a whole set", made.roles == before.roles, made.roles)
         h.check(f"{act_name}: shown as any scene", [one[1] for one in found] == [True, True, False], found)
+        named = [f"{role.value.capitalize()}: scene" for role in made.roles]
+        h.check(f"{act_name}: named as any scene", [one[0] for one in found] == named, found)
         same = [role.value for role, old, new in zip(made.roles, scene, found, strict=True) if old[2:] == new[2:]]
         h.check(f"{act_name}: every pixel of the layer that stays", same == [stays], same)
         kept = [new for old, new in zip(before.layer_set.layers, made.layer_set.layers, strict=True) if old == new]
