@@ -18,8 +18,14 @@ def enable(settings: Path) -> bool:
 
 
 def disable(settings: Path) -> bool:
-    """Take the switch out; return whether the file had to be changed. Raises `OSError`."""
-    return settings.exists() and _change(settings, without)
+    """Take the switch out, and the file when nothing else is in it; return whether it had to be changed.
+
+    Raises `OSError`.
+    """
+    changed = settings.exists() and _change(settings, without)
+    if changed and not settings.is_symlink() and settings.stat().st_size == 0:
+        settings.unlink()
+    return changed
 
 
 def is_on(settings: Path) -> bool:

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from krita_plugin.build import HERE, NAME, PROTOCOL, WEBSOCKETS, assemble, build_zip
+from krita_plugin.build import BACKEND, HERE, NAME, PROTOCOL, SCRATCH, WEBSOCKETS, assemble, build_zip
 
 from . import environment, krita, kritarc, network
 from .errors import InstallerError
-from .pip import Pip
+from .pip import DOWNLOADS, Pip
 
-BACKEND = "backend.json"
 ACTION = f"{NAME}.action"
 
 
@@ -26,12 +25,10 @@ def install(profile: krita.Profile, python: Path, wheels: Path | None = None) ->
     `wheels` is a folder of packages to use instead of the network. Raises `InstallerError`.
     """
     wheel = websockets_wheel(python, wheels)
-    earlier = backend(profile)
     try:
-        plugin = assemble(profile.plugins, wheel)
+        plugin = assemble(profile.plugins, wheel, _connection(python, backend(profile)))
         _actions(profile).parent.mkdir(exist_ok=True)
         (profile.plugins / ACTION).replace(_actions(profile))
-        _connect(plugin, python, earlier)
         kritarc.enable(profile.settings)
     except OSError as error:
         raise InstallerError(
@@ -46,13 +43,13 @@ def _actions(profile: krita.Profile) -> Path:
     return profile.plugins.parent / "actions" / ACTION
 
 
-def _connect(plugin: Path, python: Path | None, earlier: dict[str, Any]) -> None:
-    """Write what the plugin knows of its backend; `earlier` is what it knew before."""
+def _connection(python: Path | None, earlier: dict[str, Any]) -> str:
+    """What the plugin is to know of its backend, for `BACKEND`; `earlier` is what it knew before."""
     variables = network.handed_on(earlier.get("environment"))
     backend = {"root": str(environment.ROOT), "home": str(environment.home()), "environment": variables}
     if python is not None:
         backend["python"] = str(python)
-    environment.write(plugin / BACKEND, json.dumps(backend, indent=1))
+    return json.dumps(backend, indent=1)
 
 
 @contextlib.contextmanager
@@ -64,10 +61,10 @@ def withdrawn() -> Iterator[None]:
     plugins = [(profile.plugins / NAME, backend(profile)) for profile in krita.find() if is_ours(profile)]
     try:
         for plugin, earlier in plugins:
-            _connect(plugin, None, earlier)
+            environment.write(plugin / BACKEND, _connection(None, earlier))
         yield
         for plugin, earlier in plugins:
-            _connect(plugin, environment.python(), earlier)
+            environment.write(plugin / BACKEND, _connection(environment.python(), earlier))
     except OSError as error:
         raise InstallerError(f"Krita's folder of plugins cannot be written ({error}).", "Close Krita.") from error
 
@@ -90,18 +87,30 @@ def backend(profile: krita.Profile) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def remove(profile: krita.Profile) -> None:
-    """Take plugin and switch out of a profile. Raises `InstallerError`."""
+def remove(profile: krita.Profile) -> bool:
+    """Take plugin and switch out of a profile, if they are ours; return whether they were. Raises `InstallerError`."""
+    ours = is_ours(profile)
+    scratch = profile.plugins / SCRATCH
+    # Also where the first installation was stopped before the plugin was there.
+    if not (ours or scratch.is_dir()):
+        return False
     try:
-        kritarc.disable(profile.settings)
-        (profile.plugins / f"{NAME}.desktop").unlink(missing_ok=True)
-        _actions(profile).unlink(missing_ok=True)
-        # Last, because it holds the sign that all of this is ours.
-        shutil.rmtree(profile.plugins / NAME)
+        shutil.rmtree(scratch, ignore_errors=True)
+        if ours:
+            kritarc.disable(profile.settings)
+            for path in (profile.plugins / f"{NAME}.desktop", profile.plugins / ACTION, _actions(profile)):
+                path.unlink(missing_ok=True)
+            # Last, because it holds the sign that all of this is ours.
+            shutil.rmtree(profile.plugins / NAME)
+        for folder in (profile.plugins, _actions(profile).parent, profile.plugins.parent):
+            # What is in use is not empty.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
     except OSError as error:
         raise InstallerError(
             f"The plugin in {profile.plugins} could not be removed ({error}).", "Close Krita, then run this again."
         ) from error
+    return ours
 
 
 def differs(profile: krita.Profile) -> bool:
@@ -136,11 +145,15 @@ def status(profile: krita.Profile) -> Iterator[tuple[bool, str]]:
     yield on, "is switched on" if on else "is switched off in Krita"
 
 
-def make_zip(target: Path, python: Path, wheels: Path | None = None) -> Path:
-    """Write the plugin as a zip that Krita can import; return its path. Raises `InstallerError`."""
+def make_zip(target: Path, python: Path, wheels: Path | None = None, connected: bool = False) -> Path:
+    """Write the plugin as a zip that Krita can import; return its path. Raises `InstallerError`.
+
+    Args:
+        connected: whether the zip is for this computer and tells the plugin that `python` runs the backend.
+    """
     part = target.with_name(target.name + ".part")
     try:
-        build_zip(part, websockets_wheel(python, wheels)).replace(target)
+        build_zip(part, websockets_wheel(python, wheels), _connection(python, {}) if connected else "").replace(target)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise InstallerError(f"{target} could not be written ({error}).", "Choose another file.") from error
@@ -152,11 +165,11 @@ def websockets_wheel(python: Path, wheels: Path | None = None) -> Path:
 
     `python` is any Python that has pip; `wheels` as in `install`. Raises `InstallerError`.
     """
-    folder = environment.home() / "downloads"
+    folder = environment.home() / DOWNLOADS
     name = f"websockets-{WEBSOCKETS}-py3-none-any.whl"
     if not is_whole(folder / name):
         (folder / name).unlink(missing_ok=True)
-        fetch_websockets(Pip(python, environment.log(), wheels), folder)
+        fetch_websockets(Pip(python, environment.home(), wheels), folder)
     return folder / name
 
 

@@ -13,6 +13,7 @@ from backend.models.wanted import NAME as WANTED
 
 from . import environment, krita, kritarc, lock, offline, plugin
 from .errors import InstallerError
+from .pip import DOWNLOADS
 
 
 def uninstall(with_models: bool = False) -> tuple[list[Path], list[Path]]:
@@ -21,8 +22,9 @@ def uninstall(with_models: bool = False) -> tuple[list[Path], list[Path]]:
     Stopped in the middle, it goes on with the next run. Raises `InstallerError`.
     """
     home = environment.home()
+    profiles = krita.find()
     with lock.only_one(home):
-        removed = list(_made(home))
+        removed = list(_made(home, profiles))
         if with_models:
             removed += _models(offline.models_folder())
     # Not before the lock is given back: Windows removes no file that is open.
@@ -31,8 +33,14 @@ def uninstall(with_models: bool = False) -> tuple[list[Path], list[Path]]:
     for folder in (home, environment.default_home()):
         _remove_if_empty(folder)
     # Kept results and styles are the person's.
-    works = [profile.plugins.parent / plugin.NAME for profile in krita.find()]
+    works = [profile.plugins.parent / plugin.NAME for profile in profiles]
     return removed, [path for path in (*_left(home), *works) if path.exists()]
+
+
+def foreign() -> list[Path]:
+    """Return the plugins that another installation put into a Krita, or the person, who imported a zip."""
+    plugins = [profile.plugins / plugin.NAME for profile in krita.find() if not plugin.is_ours(profile)]
+    return [path for path in plugins if path.exists()]
 
 
 def remembered() -> list[Path]:
@@ -49,13 +57,12 @@ def _left(home: Path) -> Iterator[Path]:
             yield path
 
 
-def _made(home: Path) -> Iterator[Path]:
+def _made(home: Path, profiles: list[krita.Profile]) -> Iterator[Path]:
     """Remove the plugins, the environment and its downloads."""
-    for profile in krita.find():
-        if plugin.is_ours(profile):
-            plugin.remove(profile)
+    for profile in profiles:
+        if plugin.remove(profile):
             yield profile.plugins / plugin.NAME
-    made = [home / "downloads", environment.log()]
+    made = [home / DOWNLOADS, environment.log()]
     if environment.is_ours():
         made.append(environment.folder())
     # The marker goes first: what is left of a half-removed environment must not look complete.

@@ -18,46 +18,55 @@ WEBSOCKETS = "15.0.1"
 """The release to build with: the last one whose pure Python files run on every Python from 3.9 to 3.14."""
 BESIDE = (f"{NAME}.desktop", f"{NAME}.action")
 """What lies beside the package's folder."""
+BACKEND = "backend.json"
+SCRATCH = f".{NAME}.part"
 HERE = Path(__file__).resolve().parent
 PROTOCOL = HERE.parent / "protocol"
 
 
-def assemble(target_folder: Path | str, websockets_source: Path | str) -> Path:
+def assemble(target_folder: Path | str, websockets_source: Path | str, backend: str = "") -> Path:
     """Write the files of `BESIDE` and the folder `layer_diffusion` into `target_folder`.
 
     Krita reads the list of shortcuts (`.action`) from the folder `actions` beside `pykrita`; its own importer puts it
     there. An older copy there is replaced as a whole. `websockets_source` is a wheel or an installed package folder of
-    `WEBSOCKETS`. Returns the plugin's folder, where the installer puts `backend.json`. Raises `ValueError` when
-    `websockets_source` does not fit, `OSError` when a file cannot be written.
+    `WEBSOCKETS`. `backend` is the content of `BACKEND`, which tells the plugin where its backend is; "" for none.
+    Returns the plugin's folder. Raises `ValueError` when `websockets_source` does not fit, `OSError` when a file cannot
+    be written. Stopped in the middle, it leaves the folder `SCRATCH`, which the next call clears away.
     """
     target = Path(target_folder)
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=NAME + "-", dir=target) as scratch:
+    scratch = target / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
         # Put together beside the old copy, so that a failure leaves that one as it was.
-        fresh = Path(scratch) / NAME
-        shutil.copytree(HERE / NAME, fresh, ignore=shutil.ignore_patterns("__pycache__", "backend.json"))
+        fresh = scratch / NAME
+        shutil.copytree(HERE / NAME, fresh, ignore=shutil.ignore_patterns("__pycache__", BACKEND))
         _copy_python(PROTOCOL, fresh / "protocol")
         vendor = fresh / "_vendor"
         vendor.mkdir()
         (vendor / "__init__.py").write_text('"""Libraries that come with the plugin."""\n', encoding="utf-8")
         _unpack_websockets(Path(websockets_source), vendor)
+        if backend:
+            (fresh / BACKEND).write_text(backend, encoding="utf-8")
         plugin = target / NAME
         if plugin.exists():
-            plugin.rename(Path(scratch) / "old")
+            plugin.rename(scratch / "old")
         fresh.rename(plugin)
         for beside in BESIDE:
             shutil.copy(HERE / beside, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return plugin
 
 
-def build_zip(target_zip: Path | str, websockets_source: Path | str) -> Path:
+def build_zip(target_zip: Path | str, websockets_source: Path | str, backend: str = "") -> Path:
     """Write the plugin as a zip for Krita's "Import Python Plugin from File"; return its path.
 
     Arguments and errors as in `assemble`.
     """
     target = Path(target_zip)
     with tempfile.TemporaryDirectory() as scratch:
-        assemble(scratch, websockets_source)
+        assemble(scratch, websockets_source, backend)
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
             # Krita looks for the folder's own entry and refuses a zip that holds files only.
             for path in sorted(Path(scratch).rglob("*")):

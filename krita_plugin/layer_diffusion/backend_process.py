@@ -25,6 +25,11 @@ START_LIMIT_S = 60.0
 IDLE_MINUTES = 15
 INSTALL = mark("Run the installer (python3 -m installer) in the project's folder, then start Krita again.")
 
+SECOND = mark(
+    "The plugin is only one half: run the installer (python3 -m installer) in the project's folder on this computer, "
+    "then start Krita again."
+)
+
 
 @dataclass(frozen=True)
 class Address:
@@ -119,7 +124,7 @@ class BackendProcess:
             python, root = config["python"], config["root"]
             variables = {name: str(value) for name, value in config.get("environment", {}).items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Trouble(mark("The backend is not installed for this Krita."), INSTALL) from error
+            raise Trouble(mark("The backend is not installed for this Krita."), SECOND) from error
         if not Path(python).exists() or not Path(root).is_dir():
             raise Trouble(mark("The backend was moved or removed after it was installed."), INSTALL)
         return python, root, variables

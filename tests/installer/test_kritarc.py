@@ -64,6 +64,11 @@ def test_settings_that_are_a_link_stay_one(tmp_path):
     assert "enable_layer_diffusion=true" in (tmp_path / "real").read_text()
 
 
+def test_settings_file_that_held_only_the_switch_goes_with_it(tmp_path):
+    assert kritarc.enable(tmp_path / "kritarc") and kritarc.disable(tmp_path / "kritarc")
+    assert not any(tmp_path.iterdir())
+
+
 def test_no_settings_file_is_made_to_switch_off(tmp_path):
     assert not kritarc.disable(tmp_path / "kritarc")
     assert not any(tmp_path.iterdir())

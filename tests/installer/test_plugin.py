@@ -9,6 +9,7 @@ import pytest
 
 from installer import commands, environment, krita, kritarc, network, plugin
 from installer.errors import InstallerError
+from krita_plugin.build import SCRATCH
 
 from . import wheels
 
@@ -152,6 +153,28 @@ def test_zip_has_the_entry_that_krita_looks_for(tmp_path, fetched):
     names = zipfile.ZipFile(plugin.make_zip(tmp_path / "plugin.zip", tmp_path / "python3")).namelist()
     assert {"layer_diffusion/", "layer_diffusion/__init__.py", "layer_diffusion.desktop"} <= set(names)
     assert "layer_diffusion/backend.json" not in names
+
+
+def test_zip_for_this_computer_knows_its_backend(tmp_path, python, fetched):
+    archive = zipfile.ZipFile(plugin.make_zip(tmp_path / "plugin.zip", python, connected=True))
+    known = json.loads(archive.read("layer_diffusion/backend.json"))
+    assert (known["python"], known["root"]) == (str(python), str(environment.ROOT))
+    assert known["home"] == str(environment.home())
+
+
+def test_what_a_killed_installation_left_goes_with_the_next_and_with_uninstall(profile, python, fetched):
+    left = profile.plugins / SCRATCH / "layer_diffusion/__init__.py"
+    for clear in (lambda: plugin.install(profile, python), lambda: plugin.remove(profile)):
+        left.parent.mkdir(parents=True)
+        left.touch()
+        assert clear()
+        assert not (profile.plugins / SCRATCH).exists()
+
+
+def test_plugin_of_another_hand_is_not_removed(profile):
+    (profile.plugins / "layer_diffusion").mkdir(parents=True)
+    assert not plugin.remove(profile)
+    assert (profile.plugins / "layer_diffusion").is_dir()
 
 
 def test_zip_that_cannot_be_written_leaves_nothing(tmp_path, fetched):
