@@ -111,14 +111,17 @@ def _split(requirement: str) -> tuple[str, str]:
 
 def device() -> Iterator[Finding]:
     """Where the networks will run, and whether that is the best that this computer has."""
+    machine = hardware.detect()
     try:
         import torch
 
         from .engine.device import choose
 
         place = choose("sdxl").place
-    except ImportError as error:
+    except (ImportError, OSError) as error:
+        # Windows says with an OSError that a library is missing.
         yield Finding(Level.BAD, "device", f"torch does not load: {error}", SETUP)
+        yield from graphics(machine, None, [], False)
         return
     if place.type == "cpu":
         text = f"processor, {torch.get_num_threads()} threads"
@@ -128,14 +131,15 @@ def device() -> Iterator[Finding]:
         name = named.get(place.type, platform.processor)()
         yield Finding(Level.GOOD, "device", f"{place.type}: {name}")
     kind = "CUDA" if torch.version.cuda else "ROCm" if torch.version.hip else "XPU" if torch.version.xpu else ""
-    yield from graphics(hardware.detect(), kind, torch.cuda.get_arch_list(), place.type != "cpu")
+    yield from graphics(machine, kind, torch.cuda.get_arch_list(), place.type != "cpu")
 
 
-def graphics(machine: hardware.Machine, kind: str, codes: Sequence[str], used: bool) -> Iterator[Finding]:
+def graphics(machine: hardware.Machine, kind: str | None, codes: Sequence[str], used: bool) -> Iterator[Finding]:
     """Each graphics card against its driver and the build of torch.
 
     Args:
-        kind: what torch is built for: "CUDA", "ROCm", "XPU", or "" for the processor only.
+        kind: what torch is built for: "CUDA", "ROCm", "XPU", or "" for the processor only; None where it does not
+            load, and only drivers can be looked at.
         codes: the NVIDIA cards that it holds code for, as torch names them ("sm_90").
         used: whether torch reaches a graphics card.
     """
@@ -144,6 +148,8 @@ def graphics(machine: hardware.Machine, kind: str, codes: Sequence[str], used: b
         choice = builds.choose(hardware.Machine(machine.system, machine.processor, (gpu,)))
         if choice.build.name in ("cpu", builds.PLAIN):
             yield Finding(Level.NOTE, "graphics", choice.reason, choice.advice)
+        elif kind is None:
+            continue
         elif kind != kinds[gpu.vendor]:
             text = f"{gpu.name} could be used, but torch is built for {kind or 'the processor only'}"
             yield Finding(Level.BAD, "graphics", text, AUTO)
@@ -208,7 +214,7 @@ def half_downloaded() -> Iterator[Finding]:
     for path in sorted(path for name in HALF for path in models.folder().rglob(name)):
         text = f"{path.name} is only a part: its download has not finished"
         advice = f"Install it again, which goes on where it stopped; or remove {path}."
-        yield Finding(Level.NOTE, "download", text, advice)
+        yield Finding(Level.BAD, "download", text, advice)
 
 
 def connection(port: int = 0) -> Finding:

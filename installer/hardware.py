@@ -147,10 +147,13 @@ def _text(path: Path) -> str:
 
 
 def _windows_adapters(ask: Ask) -> Iterator[Gpu]:
-    question = "Get-CimInstance Win32_VideoController | Select-Object -ExpandProperty Name"
+    question = 'Get-CimInstance Win32_VideoController | ForEach-Object { $_.PNPDeviceID + "|" + $_.Name }'
     for line in ask(["powershell", "-NoProfile", "-Command", question]).splitlines():
-        name = line.strip()
-        words = {"NVIDIA": Vendor.NVIDIA, "AMD": Vendor.AMD, "Radeon": Vendor.AMD, "Intel": Vendor.INTEL}
-        vendor = next((vendor for word, vendor in words.items() if word in name), None)
-        if vendor is not None:
-            yield Gpu(vendor, name, vendor is not Vendor.NVIDIA)
+        found = re.match(r"PCI\\VEN_(\w{4})&DEV_(\w{4})[^|]*\|(.+)", line.strip())
+        vendor = next((vendor for vendor in Vendor if found and vendor.value == f"0x{found[1].lower()}"), None)
+        if found is None or vendor is None:
+            continue
+        # A card without its maker's driver goes by the name of Microsoft's.
+        driverless = found[3].startswith("Microsoft")
+        name = f"{vendor.name} 0x{found[2].lower()}" if driverless else found[3]
+        yield Gpu(vendor, name, not driverless and vendor is not Vendor.NVIDIA)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
+import io
 import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,21 +15,119 @@ from safetensors.torch import save_file
 from backend import doctor
 from backend.__main__ import main
 from backend.doctor import Level
-from installer import environment, plugin
+from installer import environment, hardware, krita, plugin
 from installer.hardware import Gpu, Machine, Vendor
+from installer.pip import DOWNLOADS
+from tests.installer import wheels
 
 
 def topics(findings):
     return {finding.topic: finding for finding in findings}
 
 
-def test_every_topic_is_looked_at_and_bad_ones_say_what_to_do(tiny_model, capsys, monkeypatch):
+@pytest.fixture
+def computer(tiny_model, own_folders, monkeypatch):
+    """A computer on which all is well, without a graphics card; models and Krita with the plugin are of this test."""
+    shutil.copytree(tiny_model, own_folders / "models", dirs_exist_ok=True)
+    monkeypatch.setenv("LAYER_DIFFUSION_MODELS", str(own_folders / "models"))
     monkeypatch.setenv("PATH", "")
-    status = main(["doctor"])
+    monkeypatch.setattr(hardware, "detect", lambda: Machine("linux", "x86_64"))
+    (own_folders / "home/.local/share/krita").mkdir()
+    downloads = environment.home() / DOWNLOADS
+    downloads.mkdir()
+    wheels.wheel(downloads, "websockets", wheels.CARRIED, "websockets")
+    [profile] = krita.find()
+    plugin.install(profile, Path(sys.executable))
+    return Computer(profile, own_folders / "models", monkeypatch)
+
+
+class Computer:
+    """What can go wrong on it; each of the functions returns the level, words of the finding and of the advice."""
+
+    def __init__(self, profile, models, monkeypatch):
+        self.profile, self.models, self.monkeypatch = profile, models, monkeypatch
+
+    def no_krita(self):
+        shutil.rmtree(self.profile.plugins.parent)
+        return Level.NOTE, "was not found on this machine", "Install Krita 5.1 or newer from krita.org"
+
+    def plugin_not_enabled(self):
+        self.profile.settings.write_text("[python]\nenable_layer_diffusion=false\n")
+        return Level.BAD, "is switched off in Krita", "installer plugin"
+
+    def old_plugin(self):
+        (self.profile.plugins / "layer_diffusion/protocol/__init__.py").write_text("VERSION = 1\n")
+        return Level.BAD, "is of another version than this backend", "installer plugin"
+
+    def wrong_python(self):
+        environment.python().parent.mkdir(parents=True)
+        environment.python().symlink_to(sys.executable)
+        self.monkeypatch.setattr(environment, "ready", lambda: True)
+        return Level.NOTE, "is not the one that was installed", f"{environment.python()} -m backend doctor"
+
+    def no_driver(self):
+        card = Gpu(Vendor.NVIDIA, "NVIDIA 0x2684", False)
+        self.monkeypatch.setattr(hardware, "detect", lambda: Machine("linux", "x86_64", (card,)))
+        return Level.NOTE, "NVIDIA 0x2684: no driver", "Install NVIDIA's driver"
+
+    def torch_for_another_card(self):
+        self.monkeypatch.setattr(hardware, "detect", lambda: Machine("linux", "x86_64", (RTX,)))
+        self.monkeypatch.setattr(torch.version, "cuda", None)
+        self.monkeypatch.setattr(torch.version, "hip", "7.2")
+        return Level.BAD, "RTX 4090 could be used, but torch is built for ROCm", "--torch auto"
+
+    def half_downloaded(self):
+        (self.models / "layers/joint.safetensors.part").write_bytes(b"half")
+        return Level.BAD, "joint.safetensors.part is only a part", str(self.models)
+
+
+def not_good(port=0):
+    # That there is no graphics card is no fault.
+    return {one for one in doctor.examine(port) if one.level is not Level.GOOD and one.topic != "device"}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["no_krita", "plugin_not_enabled", "old_plugin", "wrong_python", "no_driver", "torch_for_another_card",
+     "half_downloaded"],
+)
+def test_what_is_wrong_is_found_and_explained(computer, monkeypatch, condition):
+    monkeypatch.setattr(doctor, "connection", lambda port: doctor.Finding(Level.GOOD, "websocket", ""))
+    assert not_good() == set()
+    level, text, advice = getattr(computer, condition)()
+    [finding] = not_good()
+    assert finding.level is level and text in finding.text and advice in finding.advice
+
+
+def test_port_that_is_taken_is_found_and_explained(computer):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        [finding] = not_good(port)
+    assert finding.level is Level.BAD and f"port {port}" in finding.text and "--port" in finding.advice
+
+
+def test_driver_is_missed_where_torch_does_not_load_too(computer, monkeypatch):
+    level, text, advice = computer.no_driver()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    device, graphics = doctor.device()
+    assert device.level is Level.BAD and "torch does not load" in device.text and "installer install" in device.advice
+    assert graphics.level is level and text in graphics.text and advice in graphics.advice
+
+
+def test_all_of_it_is_printed_where_all_is_well(computer, capsys):
+    assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for word in ("python", "torch", "diffusers", "device", "tiny: sd15", "websocket", "127.0.0.1", "krita"):
+    for word in ("python", "torch", "diffusers", "device", "tiny: sd15", "127.0.0.1", "is switched on"):
         assert word in out
-    assert status == int("BAD" in out)
+    assert "BAD" not in out
+
+
+def test_output_that_cannot_hold_every_character(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252", write_through=True))
+    monkeypatch.setattr(doctor, "examine", lambda port: iter([doctor.Finding(Level.BAD, "topic", "text", "advice")]))
+    assert main(["doctor"]) == 1
+    assert b"? advice" in written.getvalue()
 
 
 @pytest.mark.parametrize(("level", "status"), [(Level.GOOD, 0), (Level.NOTE, 0), (Level.BAD, 1)])
@@ -60,12 +159,6 @@ def test_model_without_its_layers_and_unusable_checkpoints_are_named(tiny_model,
     assert any("broken.safetensors" in finding.text and finding.advice for finding in bad)
 
 
-def test_no_krita_is_a_note(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    [finding] = doctor.krita()
-    assert finding.level is Level.NOTE and "krita.org" in finding.advice
-
-
 def test_krita_without_the_plugin_is_told_how_to_get_it(own_folders):
     (own_folders / "home/.local/share/krita").mkdir()
     found = topics(doctor.krita())
@@ -79,21 +172,6 @@ def test_backend_that_does_not_start_is_bad(monkeypatch, host):
     monkeypatch.setattr(doctor, "running_backend", lambda arguments: original([*arguments, "--host", host]))
     finding = doctor.connection()
     assert finding.level is Level.BAD and "cannot listen" in finding.text
-
-
-def test_port_that_is_taken_is_named():
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        finding = doctor.connection(port)
-    assert finding.level is Level.BAD and f"port {port}" in finding.text and "--port" in finding.advice
-
-
-def test_half_downloaded_model_is_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("LAYER_DIFFUSION_MODELS", str(tmp_path))
-    (tmp_path / "layers").mkdir()
-    (tmp_path / "layers" / "joint.safetensors.part").write_bytes(b"half")
-    [finding] = doctor.half_downloaded()
-    assert "joint.safetensors.part" in finding.text and str(tmp_path) in finding.advice
 
 
 @pytest.mark.parametrize("kept", [0, 8, 300, -1])
@@ -161,14 +239,3 @@ def test_graphics_card_against_driver_and_torch(gpu, kind, codes, used, level, s
     [finding] = doctor.graphics(Machine("linux", "x86_64", (gpu,)), kind, codes, used)
     assert finding.level is level and said in finding.text
     assert bool(finding.advice) is (level is not Level.GOOD)
-
-
-def test_old_plugin_and_switched_off_plugin_are_bad(own_folders):
-    plugins = own_folders / "home/.local/share/krita/pykrita/layer_diffusion"
-    (plugins / "protocol").mkdir(parents=True)
-    (plugins / "__init__.py").write_text("")
-    (plugins / "protocol" / "__init__.py").write_text("VERSION = 1\n")
-    (plugins / plugin.BACKEND).write_text(json.dumps({"python": sys.executable, "root": str(doctor.ROOT)}))
-    bad = {finding.text: finding.advice for finding in doctor.krita() if finding.level is Level.BAD}
-    assert set(bad) == {"is of another version than this backend", "is switched off in Krita"}
-    assert all("installer plugin" in advice for advice in bad.values())

@@ -79,8 +79,24 @@ def test_instruction_sets_of_amd_cards_by_their_place(tmp_path):
 
 
 def test_windows_adapters(tmp_path):
-    ask = says({"powershell": "Intel(R) Arc(TM) A770 Graphics\r\nAMD Radeon RX 7900\r\nMicrosoft Basic Display\r\n"})
-    assert [gpu.vendor for gpu in hardware.detect("win32", tmp_path, ask).gpus] == [INTEL, AMD]
+    lines = [
+        r"PCI\VEN_8086&DEV_56A0&SUBSYS_10208086&REV_08\4&1C3D|Intel(R) Arc(TM) A770 Graphics",
+        r"PCI\VEN_1002&DEV_744C&SUBSYS_0\4&1|AMD Radeon RX 7900 XTX",
+        r"PCI\VEN_10DE&DEV_2684&SUBSYS_0\4&2|Microsoft Basic Display Adapter",
+        r"PCI\VEN_8086&DEV_56A0&SUBSYS_0\4&3|Microsoft Basic Display Adapter",
+        r"PCI\VEN_1234&DEV_1111&SUBSYS_0\4&4|Microsoft Basic Display Adapter",
+        r"ROOT\BASICDISPLAY\0000|Microsoft Basic Display Adapter",
+    ]
+    machine = hardware.detect("win32", tmp_path, says({"powershell": "\r\n".join([*lines, "", ""])}))
+    assert machine.gpus == (
+        Gpu(INTEL, "Intel(R) Arc(TM) A770 Graphics", True),
+        Gpu(AMD, "AMD Radeon RX 7900 XTX", True),
+        Gpu(NVIDIA, "NVIDIA 0x2684", False),
+        Gpu(INTEL, "INTEL 0x56a0", False),
+    )
+    choices = [builds.choose(Machine("win32", "x86_64", (gpu,))) for gpu in machine.gpus[2:]]
+    assert [choice.reason for choice in choices] == ["NVIDIA 0x2684: no driver", "INTEL 0x56a0: no driver"]
+    assert all("driver" in choice.advice and "--torch auto" in choice.advice for choice in choices)
 
 
 def test_tools_that_fail_say_nothing():
