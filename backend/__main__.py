@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from installer.progress import printable
 from protocol.errors import LayerDiffusionError
 
 from . import make, models_cli
@@ -18,6 +19,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0, 1 when `doctor` found something to do, 2 after an error."""
+    printable()
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)

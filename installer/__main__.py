@@ -8,13 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import builds, commands, environment, hardware, offline
+from . import builds, commands, environment, hardware, offline, plugin
 from .environment import Wish
 from .errors import InstallerError
+from .lock import only_one
+from .progress import printable
 
 DESCRIPTION = """\
 Layer Diffusion for Krita: sets everything up, in folders of your own, and shows that it works.
 Everything goes into the folder {home} (choose another with --home).
+Without a command it installs, and first says what it will do; nothing is asked.
 A second run repairs and upgrades; `uninstall` removes what was made.
 """
 TEST_THREADS = "2"
@@ -22,6 +25,7 @@ TEST_THREADS = "2"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 when tests fail, 2 after an error."""
+    printable()
     if sys.version_info < environment.OLDEST:
         found = ".".join(map(str, sys.version_info[:2]))
         print(
@@ -36,12 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     # The environment's pip is replaced together with the environment; its offers to be upgraded would only confuse.
     os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
+    options, rest = parser.parse_known_args((sys.argv[1:] if arguments is None else arguments) or ["install"])
     if rest and options.command != "test":
         parser.error(f"unknown argument: {rest[0]}")
-    if options.command is None:
-        parser.print_help()
-        return 0
     try:
         return options.run(options, rest)
     except InstallerError as error:
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         description=DESCRIPTION.format(home=environment.home()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    subparsers = parser.add_subparsers(dest="command", metavar="command")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     choices = _choices()
     install = subparsers.add_parser("install", parents=[choices], help="everything: packages, plugin in every Krita")
     install.set_defaults(run=lambda options, rest: commands.install(_wish(options), options.dry_run))
@@ -76,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for the pictures")
     setup = subparsers.add_parser("setup", parents=[choices], help="make the environment, nothing else")
     setup.set_defaults(run=_setup)
-    plugin = subparsers.add_parser("plugin", parents=[choices], help="set up and install the plugin into every Krita")
-    plugin.set_defaults(run=lambda options, rest: commands.put_plugin(options.zip, _wish(options)))
-    plugin.add_argument("--zip", type=Path, metavar="PATH", help="write the plugin as a zip instead")
+    put = subparsers.add_parser("plugin", parents=[choices], help="set up and install the plugin into every Krita")
+    put.set_defaults(run=lambda options, rest: commands.put_plugin(options.zip, _wish(options)))
+    put.add_argument("--zip", type=Path, metavar="PATH", help="write the plugin as a zip instead")
     collect = subparsers.add_parser("collect", parents=[choices], help="fetch everything into a folder for --offline")
     collect.set_defaults(run=lambda options, rest: commands.collect(options.folder.absolute(), _wish(options)))
     collect.add_argument("folder", type=Path)
@@ -124,7 +125,9 @@ def _wish(options: argparse.Namespace) -> Wish:
 
 
 def _setup(options: argparse.Namespace, rest: list[str]) -> int:
-    print(f"The environment is ready: {commands.prepare(_wish(options))}")
+    wish = _wish(options)
+    commands.say(commands.plan(wish))
+    print(f"The environment is ready: {commands.prepare(wish)}")
     return 0
 
 
@@ -146,12 +149,12 @@ def _demo(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _test(options: argparse.Namespace, rest: list[str]) -> int:
-    from . import plugin
-
+    commands.say(commands.plan(tests=True))
     python = commands.prepare(tests=True)
     variables = environment.clean_environment()
     variables["OMP_NUM_THREADS"] = TEST_THREADS
-    variables["LAYER_DIFFUSION_WEBSOCKETS"] = str(plugin.websockets_wheel(python))
+    with only_one(environment.home()):
+        variables["LAYER_DIFFUSION_WEBSOCKETS"] = str(plugin.websockets_wheel(python))
     checks = (["ruff", "check", "."], ["pyright", "--pythonpath", str(python)], ["pytest", *rest])
     failed = []
     for check in checks:

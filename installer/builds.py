@@ -28,7 +28,8 @@ class Build:
         name: the folder of the index, which is the local part of the version too ("2.13.0+cu130").
         title: for people.
         download: bytes that torch and everything else together have to be fetched; an estimate on the high side.
-        space: bytes that it takes when unpacked, what the packing needs meanwhile included; the same.
+        space: bytes that it takes when unpacked, what the packing needs meanwhile included, without what was fetched;
+            the same.
         own_packages: whether it needs packages that only its own index has.
     """
 
@@ -118,7 +119,12 @@ def _for_gpu(gpu: Gpu, machine: Machine) -> Choice:
             )
         return Choice(BUILDS["rocm7.2"], f"{gpu.name} with the amdgpu driver")
     number = gpu.name.partition(" ")[2]
-    if machine.processor == "x86_64" and gpu.works and ("Arc" in gpu.name or number.startswith(ARC)):
+    if machine.processor == "x86_64" and ("Arc" in gpu.name or number.startswith(ARC)):
+        if not gpu.works:
+            return Choice(
+                processor, f"{gpu.name}: no driver",
+                "Install Intel's driver, then run `python3 -m installer install --torch auto`.",
+            )
         return Choice(BUILDS["xpu"], gpu.name)
     return Choice(processor, f"{gpu.name}: not among the graphics that torch can use")
 
@@ -127,6 +133,11 @@ def has_code(build: str, capability: tuple[int, int]) -> bool:
     """Whether a build runs on NVIDIA cards of this compute capability; nothing is known against it for other builds."""
     lowest, highest = CUDA.get(build, (capability, capability))
     return lowest <= capability <= highest
+
+
+def plain_runs_on_cards_of(build: Build) -> bool:
+    """Whether the plain release computes with the cards that this build is for."""
+    return LINUX and build.name in CUDA
 
 
 def _for_nvidia(gpu: Gpu, machine: Machine) -> Choice:

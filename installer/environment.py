@@ -14,11 +14,12 @@ import venv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import builds, hardware
 from .errors import InstallerError
-from .pip import Cause, Pip, PipError, explain
-from .progress import size
+from .pip import DOWNLOADS, LOG, Cause, Pip, PipError, explain, scratch
+from .progress import moving, size
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKER = "complete.json"
@@ -28,18 +29,27 @@ OLDEST = (3, 11)
 """Oldest Python that the backend runs on."""
 CHECK = "import torch, diffusers, transformers, safetensors, websockets, PIL, numpy, cv2"
 WHOLE = """
-import importlib.metadata, pip, sys
+import csv, importlib.metadata, os, pip, sys
+for distribution in importlib.metadata.distributions():
+    folder = str(distribution.locate_file(""))
+    for file, _, size in csv.reader(distribution.read_text("RECORD").splitlines()):
+        # What Python has compiled it compiles again.
+        if not file.endswith(".pyc"):
+            assert size in ("", str(os.stat(os.path.join(folder, file)).st_size))
 for package in sys.argv[1:]:
     name, _, pinned = package.partition("==")
-    version = importlib.metadata.version(name).partition("+")[0]
-    assert pinned in ("", version)
-    for file in importlib.metadata.files(name):
-        size = file.locate().stat().st_size
-        assert file.size in (None, size)
+    assert pinned in ("", importlib.metadata.version(name).partition("+")[0])
 """
-"""Asked of the environment's Python: whether pip and the packages, as of `_pins`, are there with all of their files."""
+"""Asked of the environment's Python: whether everything in it has all of its files, and pip and the packages, as of
+`_pins`, are among it."""
+NAMES = """
+import importlib.metadata, json
+print(json.dumps(sorted({distribution.metadata["Name"] for distribution in importlib.metadata.distributions()})))
+"""
 HERE = (Cause.DISK, Cause.ACCESS, Cause.MEMORY)
 """Causes that lie in this computer, not in what puts pip into an environment."""
+ELSEWHERE = (Cause.NETWORK, Cause.MISSING, Cause.CONFLICT, Cause.PROXY, Cause.BUSY, Cause.CUT)
+"""Causes for which another index may have torch."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ def python() -> Path:
 
 def log() -> Path:
     """Return the file with everything that pip said."""
-    return home() / "install.log"
+    return home() / LOG
 
 
 def requirements() -> tuple[list[str], list[str]]:
@@ -124,11 +134,7 @@ def requirements() -> tuple[list[str], list[str]]:
 
 def ready(wish: Wish = DEFAULT, tests: bool = False) -> bool:
     """Whether the environment is complete: all the pinned packages, the wished build of torch, and a working Python."""
-    present = _marker()
-    wanted = {"run": _digest(requirements()[0]), **({"test": _digest(requirements()[1])} if tests else {})}
-    if any(present.get(name) != digest for name, digest in wanted.items()):
-        return False
-    return wish.torch in (None, present.get("torch")) and _works(_pins(requirements()[0]))
+    return _parts(tests).items() <= _marker().items() and _stays(wish)
 
 
 def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) -> Path:
@@ -138,35 +144,53 @@ def ensure(wish: Wish = DEFAULT, tests: bool = False, pip: Pip | None = None) ->
     interrupted, whose Python or packages are damaged or that has another build of torch is made anew. `wish.torch` is
     the name of a build, not "auto". `pip` is there for the tests. Raises `InstallerError`.
     """
-    if ready(wish, tests):
-        return python()
     needed, for_tests = requirements()
-    parts = {"run": _digest(needed), **({"test": _digest(for_tests)} if tests else {})}
-    present = _marker()
-    # Packages that an interrupted pip left can pass for whole ones; only an empty environment is sure to be right.
-    of_now = _pins(needed) if present.get("run") == parts["run"] else ()
-    if "run" not in present or wish.torch not in (None, present.get("torch")) or not _works(of_now):
-        present = {}
-        _create()
+    parts = _parts(tests)
+    stays = _stays(wish)
+    present = _marker() if stays else {}
     missing = [name for name, digest in parts.items() if present.get(name) != digest]
-    kept = {name: digest for name, digest in present.items() if name not in missing}
+    if not missing:
+        return python()
+    name = wish.torch or torch_build() or builds.choose(hardware.detect()).build.name
+    if "run" in missing:
+        # Before what is there is taken apart.
+        check_space(builds.BUILDS[name], wish)
+    if not stays:
+        # Packages that an interrupted pip left can pass for whole ones; only an empty environment is sure to be right.
+        _create()
+    kept = {name: value for name, value in present.items() if name not in missing}
     # Until all of them are there, the environment counts as incomplete.
     _mark(kept if "run" in kept else {})
-    pip = pip or Pip(python(), log(), wish.wheels)
-    name = wish.torch or present.get("torch") or builds.choose(hardware.detect()).build.name
+    pip = pip or Pip(python(), home(), wish.wheels)
     if "run" in missing:
-        check_space(builds.BUILDS[name])
         # Alone and first, so that no other package can choose another build of it.
-        name, index = _install_torch(pip, needed, builds.BUILDS[name])
+        name, index = _install_torch(pip, needed, builds.BUILDS[name], wish)
         pip.install(needed, index)
         _check_import()
     if "test" in missing:
         pip.install(for_tests)
-    _mark({**kept, **parts, "torch": name})
+    _mark({**kept, **parts, "torch": name, "packages": _packages()})
     return python()
 
 
-def _install_torch(pip: Pip, needed: Sequence[str], build: builds.Build) -> tuple[str, str | None]:
+def _parts(tests: bool) -> dict[str, str]:
+    needed, for_tests = requirements()
+    return {"run": _digest(needed), **({"test": _digest(for_tests)} if tests else {})}
+
+
+def _stays(wish: Wish) -> bool:
+    """Whether the environment can be built on: it was complete, has the wished build of torch, and is undamaged."""
+    present = _marker()
+    if not present or wish.torch not in (None, present["torch"]):
+        return False
+    needed = requirements()[0]
+    pins = _pins(needed) if present["run"] == _digest(needed) else []
+    return _works([*pins, *present.get("packages", [])])
+
+
+def _install_torch(
+    pip: Pip, needed: Sequence[str], build: builds.Build, wish: Wish
+) -> tuple[str, str | None]:
     """The pinned release in this build; as the package index has it when the build's own index does not answer.
 
     Returns the name of the build that came, and the index to ask for what it needs, None for the usual one.
@@ -178,10 +202,14 @@ def _install_torch(pip: Pip, needed: Sequence[str], build: builds.Build) -> tupl
             return build.name, builds.index(build) if build.own_packages else None
         except PipError as error:
             # Once something has arrived, the index is there and the trouble is another one.
-            if error.began or error.cause not in (Cause.NETWORK, Cause.MISSING, Cause.PROXY, Cause.BUSY, Cause.CUT):
+            if error.began or error.cause not in ELSEWHERE:
                 raise
-        print(f"The build {build.name} of torch is not to be had here; {pin} is taken as the index has it.", flush=True)
-        check_space(builds.BUILDS[builds.PLAIN])
+        plain = builds.BUILDS[builds.PLAIN]
+        print(f"The build {build.name} of torch is not to be had here; {pin} is taken as the package index has it:")
+        print(f"{amounts(plain, wish)}.", flush=True)
+        if build.name != "cpu" and not builds.plain_runs_on_cards_of(build):
+            print("It computes with the processor only: the graphics card stays unused.", flush=True)
+        check_space(plain, wish)
     pip.install(["--no-deps", pin])
     return builds.PLAIN, None
 
@@ -216,15 +244,16 @@ def _digest(packages: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(packages)).encode()).hexdigest()
 
 
-def _marker() -> dict[str, str]:
+def _marker() -> dict[str, Any]:
+    """What the marker says; {} when there is none, or none of this version's: builds of torch may get other names."""
     try:
         marker = json.loads((folder() / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return marker if "run" in marker and marker["torch"] in builds.BUILDS else {}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return marker if isinstance(marker, dict) else {}
 
 
-def _mark(parts: dict[str, str]) -> None:
+def _mark(parts: dict[str, Any]) -> None:
     if parts:
         write(folder() / MARKER, json.dumps(parts))
     else:
@@ -236,12 +265,18 @@ def torch_build() -> str | None:
     return _marker().get("torch")
 
 
+def _packages() -> list[str]:
+    """Return the names of everything that is installed in the environment."""
+    return json.loads(subprocess.check_output([python(), "-I", "-c", NAMES]))
+
+
 def _works(packages: Iterable[str] = ()) -> bool:
-    """Whether the environment has a Python that is new enough, with pip and these packages, whole and as pinned."""
+    """Whether the environment has a Python that is new enough, with pip and these packages, all whole and as pinned."""
     question = f"{WHOLE}\nsys.exit(sys.version_info < {OLDEST})"
     try:
-        asked = [python(), "-c", question, *packages]
-        return subprocess.run(asked, capture_output=True, env=clean_environment()).returncode == 0
+        # Isolated, so that packages in the folder it is called from do not count.
+        asked = [python(), "-I", "-c", question, *packages]
+        return subprocess.run(asked, capture_output=True).returncode == 0
     except OSError:
         return False
 
@@ -267,7 +302,8 @@ def _create() -> None:
         home().mkdir(parents=True, exist_ok=True)
         write(home() / SIGN, "environment, downloads and models in this folder belong to Layer Diffusion.\n")
         # A copied program does not find the libraries that some Pythons keep beside it.
-        venv.create(folder(), clear=True, symlinks=os.name != "nt", with_pip=True)
+        with scratch(home() / DOWNLOADS), moving("Unpacking Python's pip"):
+            venv.create(folder(), clear=True, symlinks=os.name != "nt", with_pip=True)
     except subprocess.CalledProcessError as error:
         # What puts pip there failed, in another process.
         said = (error.output or b"").decode("utf-8", "replace")
@@ -299,12 +335,30 @@ def free_space() -> int:
     return shutil.disk_usage(place).free
 
 
-def check_space(build: builds.Build) -> None:
-    """Raise `InstallerError` when the packages of this build do not fit."""
-    free = free_space()
-    if free < build.space:
+def taken(place: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder; 0 when it does not exist."""
+    return sum(path.lstat().st_size for path in (place, *place.rglob("*")) if path.exists() and not path.is_dir())
+
+
+def amounts(build: builds.Build, wish: Wish) -> str:
+    """Return how much this build and all other packages are to fetch and to keep, for people."""
+    fetched = "" if wish.offline else f"about {size(build.download)} to fetch, "
+    return f"{fetched}up to {size(_space(build, wish))} on the disk"
+
+
+def _space(build: builds.Build, wish: Wish) -> int:
+    # pip's cache stays, so that a repair fetches nothing twice.
+    return build.space + (0 if wish.offline else build.download)
+
+
+def check_space(build: builds.Build, wish: Wish) -> None:
+    """Raise `InstallerError` when the packages of this build do not fit, with what they replace gone."""
+    reused = taken(home() / DOWNLOADS) + (0 if _stays(wish) else taken(folder()))
+    room = free_space() + reused
+    if room < _space(build, wish):
         raise InstallerError(
-            f"The packages need {size(build.space)}, but {home()} has only {size(free)} free.",
+            f"The packages need {size(_space(build, wish))}, but {home()} has only {size(room)} free"
+            f"{', what they replace included' if reused else ''}.",
             "Free some space, or choose another folder with --home, then run this again.",
         )
 

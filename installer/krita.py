@@ -12,8 +12,8 @@ from pathlib import Path
 
 PLUGIN = "layer_diffusion"
 SANDBOX = (
-    "Its sandbox keeps plugins from starting other programs: the plugin cannot start the backend there. "
-    "Use Krita's AppImage or your distribution's package, or connect to a backend that you start yourself."
+    "Its sandbox may keep plugins from starting other programs. If the backend does not start there, use Krita's "
+    "AppImage or your distribution's package, or connect to a backend that you start yourself."
 )
 
 

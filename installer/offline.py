@@ -42,7 +42,7 @@ def collect(folder: Path, python: Path, build: builds.Build) -> None:
         # Where the index announces no sum, pip takes the part that an interrupted run left for the package.
         if not plugin.is_whole(wheel):
             wheel.unlink()
-    pip = Pip(python, environment.log())
+    pip = Pip(python, environment.home())
     needed, _ = environment.requirements()
     if build.name == builds.PLAIN:
         pip.download(needed, wheels)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
 from .errors import InstallerError
+from .progress import moving
 
+LOG = "install.log"
+DOWNLOADS = "downloads"
 KILLED = -9
 """Exit status of what the system ended, as POSIX systems do when the memory is used up."""
 AGAIN = "then run the same command again; what has been fetched is not fetched twice."
@@ -31,7 +37,8 @@ class Cause(str, Enum):
     )
     ACCESS = r"Permission denied|PermissionError|WinError (?:5|32)\b|Access is denied"
     MEMORY = r"MemoryError|Cannot allocate memory"
-    MISSING = r"No matching distribution found|ResolutionImpossible"
+    CONFLICT = r"ResolutionImpossible: for help"
+    MISSING = r"No matching distribution found"
     OTHER = r""
 
 
@@ -75,20 +82,21 @@ class NoPip(InstallerError):
 
 
 class Pip:
-    """pip of one environment.
+    """pip of one environment. Only one installer at a time may ask it for something.
 
     Args:
         python: the environment's Python.
-        log: file that everything pip says is added to.
+        home: the program's folder, for the log, the cache and what pip unpacks.
         offline: folder that holds all packages, instead of the network.
 
     Attributes:
         fetched: bytes that came over the network so far, as pip rounds them.
     """
 
-    def __init__(self, python: Path, log: Path, offline: Path | None = None) -> None:
+    def __init__(self, python: Path, home: Path, offline: Path | None = None) -> None:
         self._python = str(python)
-        self._log = log
+        self._log = home / LOG
+        self._downloads = home / DOWNLOADS
         self._offline = offline
         self.fetched = 0
 
@@ -105,17 +113,43 @@ class Pip:
     def _run(self, *arguments: str) -> None:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         before = self._log.stat().st_size if self._log.exists() else 0
-        offline = ["--no-index", "--find-links", str(self._offline)] if self._offline else []
-        command = [self._python, "-m", "pip", arguments[0], *offline, "--log", str(self._log), *arguments[1:]]
-        # Not to stdout, which other programs may read for what this one answers.
-        status = subprocess.run(command, stdout=sys.stderr).returncode
+        options = ["--log", str(self._log), *self._cache()]
+        if self._offline:
+            options += ["--no-index", "--find-links", str(self._offline)]
+        command = [self._python, "-m", "pip", arguments[0], *options, *arguments[1:]]
+        with scratch(self._downloads), moving("Unpacking", shown=lambda: unpacks_unseen(_read(self._log, before))):
+            # Not to stdout, which other programs may read for what this one answers.
+            status = subprocess.run(command, stdout=sys.stderr).returncode
         said = _read(self._log, before)
         self.fetched += arrived(said)
         if status:
             raise explain(said, self._log, status) if said or self._is_there() else NoPip(self._python)
 
+    def _cache(self) -> list[str]:
+        """Where pip keeps what it has fetched: on the disk whose space was looked at, unless it is set up otherwise."""
+        asked = [self._python, "-m", "pip", "config", "list"]
+        settings = subprocess.run(asked, capture_output=True, text=True, errors="replace").stdout
+        return [] if "cache-dir=" in settings else ["--cache-dir", str(self._downloads / "pip")]
+
     def _is_there(self) -> bool:
         return subprocess.run([self._python, "-c", "import pip"], capture_output=True).returncode == 0
+
+
+@contextlib.contextmanager
+def scratch(downloads: Path) -> Iterator[None]:
+    """Meanwhile programs that are started keep their temporary files in `downloads`, not on another, smaller disk."""
+    folder = downloads / "temporary"
+    before = os.environ.get("TMPDIR")
+    # An earlier one may have been killed.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("TMPDIR")
+        os.environ.update({"TMPDIR": before} if before else {})
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(path: Path, start: int) -> str:
@@ -134,6 +168,15 @@ def arrived(said: str) -> int:
     return sum(int(float(number) * units[unit]) for number, unit in sizes)
 
 
+def unpacks_unseen(said: str) -> bool:
+    """Whether pip is unpacking now and shows nothing of it; since 25.1 it does, where there are several packages."""
+    packages = re.search(r"Installing collected packages: (.+)", said)
+    if packages is None or "Successfully installed" in said:
+        return False
+    version = re.search(r"Using pip (\d+)\.(\d+)", said)
+    return "," not in packages[1] or version is None or (int(version[1]), int(version[2])) < (25, 1)
+
+
 def explain(said: str, log: Path, status: int = 1) -> PipError:
     """Turn what pip said, and its exit status, into one cause and one next step."""
     cause = next(cause for cause in Cause if re.search(cause.value, said))
@@ -141,6 +184,10 @@ def explain(said: str, log: Path, status: int = 1) -> PipError:
         cause = Cause.MEMORY
     if cause in ADVICE:
         message, hint = ADVICE[cause]
+    elif cause is Cause.CONFLICT:
+        found = re.search(r"Cannot install .+", said)
+        message = found[0] if found else "The packages exclude each other."
+        hint = "`pip config list` names the constraint or the index that holds one back: change it, " + AGAIN
     elif cause is Cause.MISSING:
         found = re.search(r"No matching distribution found for (\S+)", said)
         name = found[1] if found else "one of the packages"
@@ -148,5 +195,8 @@ def explain(said: str, log: Path, status: int = 1) -> PipError:
         message = f"The package index has no build of {name} for Python {version} on this system."
         hint = "Use Python 3.11 to 3.14 (64 bit); with --offline, make the folder on a computer of the same kind."
     else:
-        message, hint = "pip could not install the packages.", f"Its last words are above; everything it said: {log}"
+        errors = re.findall(r"ERROR: (.+)", said) or re.findall(r"^\w*Error: .+", said, re.MULTILINE)
+        words = errors[-1].rstrip(".") if errors else f"it ended with status {status}"
+        message = f"pip could not install the packages: {words}."
+        hint = f"Run the same command again; if it stays so, report this sentence with {log}."
     return PipError(message, hint, cause, arrived(said) > 0)

@@ -1,10 +1,13 @@
-"""A line that shows how far a long copy is, how fast, and how long it still takes."""
+"""Lines that show how far a long copy is, how fast, and how long it still takes; or that something goes on."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 INTERVAL_S = 0.2
@@ -23,6 +26,42 @@ def duration(seconds: float) -> str:
     """Return a time as people read it: 75 → "1 min 15 s"."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def printable() -> None:
+    """From now on a character that a pipe's encoding lacks is printed as "?", instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+@contextlib.contextmanager
+def moving(label: str, stream: TextIO = sys.stderr, shown: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Meanwhile, as long as `shown` says so, a line on the terminal counts the seconds; elsewhere there is none."""
+    if not stream.isatty():
+        yield
+        return
+    ended = threading.Event()
+
+    def move() -> None:
+        start = None
+        while not ended.wait(INTERVAL_S):
+            if shown():
+                start = start or time.monotonic()
+                # The cursor stays at the start, so that whatever else is said there replaces the line.
+                stream.write(f"{label} … {duration(time.monotonic() - start)}\x1b[K\r")
+                stream.flush()
+        if start:
+            stream.write("\x1b[K")
+            stream.flush()
+
+    thread = threading.Thread(target=move, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class Bar:

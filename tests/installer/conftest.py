@@ -1,22 +1,27 @@
-"""What the installer's tests share: a pip that only remembers, and environments that are made without waiting."""
+"""What the installer's tests share: a pip that only remembers, environments that are made without waiting, a user."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import venv
 from pathlib import Path
 
 import pytest
 
-from installer import environment
+from installer import environment, offline
 from installer.pip import Cause, Pip, PipError
+
+from . import wheels
 
 
 class FakePip(Pip):
     """Stands in for pip: remembers what it was asked to install, and fails when told to."""
 
     def __init__(self, fail_at: int | None = None, cause: Cause = Cause.DISK, began: bool = False) -> None:
-        super().__init__(Path("python3"), Path("install.log"))
+        super().__init__(Path("python3"), Path("home"))
         self.installed: list[list[str]] = []
         self.indexes: list[str | None] = []
         self._failure = fail_at, cause, began
@@ -32,7 +37,7 @@ class FakePip(Pip):
 
 @pytest.fixture
 def made(monkeypatch):
-    """Environments are made without pip and not imported from; returns how often one was made."""
+    """Environments are made without pip, not imported from and not looked through; returns how often one was made."""
     count = []
 
     def create(folder, clear, symlinks, with_pip):
@@ -46,4 +51,64 @@ def made(monkeypatch):
 
     monkeypatch.setattr(venv, "create", create)
     monkeypatch.setattr(environment, "_check_import", lambda: None)
+    monkeypatch.setattr(environment, "WHOLE", "import sys")
     return count
+
+
+class User:
+    """A user with an empty home, Krita, and an offline folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.offline = folder / "offline"
+        self.krita = self.home / ".local/share/krita"
+        self.settings = self.home / ".config/kritarc"
+        self.program = self.home / ".local/share/layer-diffusion"
+        self.krita.mkdir(parents=True)
+        (self.home / "tmp").mkdir()
+        self.settings.parent.mkdir(parents=True)
+        self.settings.write_text("[MainWindow]\nState=1\n")
+        wheels.needed(self.offline / "wheels", environment.requirements()[0], "+cpu")
+        (self.offline / "models/layers").mkdir(parents=True)
+        (self.offline / "models/layers/layer_sd15_joint.safetensors").write_bytes(b"weights")
+        offline.seal(self.offline)
+        self.variables = {
+            "HOME": str(self.home),
+            "PATH": "/nowhere",
+            "PYTHONPATH": str(environment.ROOT),
+            "PIP_CONFIG_FILE": os.devnull,
+            # What is left there belongs to the tree too.
+            "TMPDIR": str(self.home / "tmp"),
+        }
+
+    def start(self, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "installer", *arguments], cwd=environment.ROOT, env=self.variables, text=True,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> str:
+        process = self.start(*arguments)
+        out, _ = process.communicate()
+        assert process.returncode == 0, out
+        return out
+
+    def install(self, *arguments: str) -> str:
+        return self.run("install", "--torch", "cpu", "--offline", str(self.offline), *arguments)
+
+    def tree(self) -> set[str]:
+        """Every file in the home, but not Python's caches."""
+        found = (path for path in self.home.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.home)) for path in found if "__pycache__" not in path.parts}
+
+    def complete(self) -> bool:
+        return (self.program / "environment" / environment.MARKER).is_file()
+
+    def connected(self) -> bool:
+        """Whether Krita would start the backend."""
+        return "python" in json.loads((self.krita / "pykrita/layer_diffusion/backend.json").read_text())
+
+
+@pytest.fixture
+def user(tmp_path):
+    return User(tmp_path)

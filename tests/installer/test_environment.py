@@ -7,10 +7,11 @@ import venv
 
 import pytest
 
-from installer import environment
+from installer import builds, commands, environment
 from installer.environment import Wish
 from installer.errors import InstallerError
-from installer.pip import Cause, PipError
+from installer.pip import DOWNLOADS, Cause, PipError
+from installer.progress import size
 
 from .conftest import FakePip
 
@@ -31,7 +32,7 @@ def test_builds_with_packages_of_their_own_get_them_from_their_index(made):
     assert [str(index)[-4:] for index in pip.indexes] == ["/xpu", "/xpu"]
 
 
-@pytest.mark.parametrize("cause", [Cause.NETWORK, Cause.MISSING])
+@pytest.mark.parametrize("cause", [Cause.NETWORK, Cause.MISSING, Cause.CONFLICT])
 def test_plain_release_when_the_build_is_not_to_be_had(made, cause):
     pip = FakePip(fail_at=0, cause=cause)
     environment.ensure(CPU, pip=pip)
@@ -120,14 +121,14 @@ def test_environment_whose_python_is_gone_is_made_anew(made):
     assert len(made) == 2 and len(pip.installed) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"x"'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"run": "a"}', '{"run": "a", "torch": []}'])
 def test_damaged_marker_counts_as_none(made, text):
     environment.ensure(pip=FakePip())
     (environment.folder() / environment.MARKER).write_text(text)
     pip = FakePip()
     environment.ensure(pip=pip)
     assert len(pip.installed) == 2
-    assert set(json.loads((environment.folder() / environment.MARKER).read_text())) == {"run", "torch"}
+    assert set(json.loads((environment.folder() / environment.MARKER).read_text())) == {"run", "torch", "packages"}
 
 
 def test_python_without_venv_says_what_to_install(monkeypatch):
@@ -156,12 +157,75 @@ def test_environment_without_pip_is_explained_and_not_taken_for_a_whole_one(monk
     assert environment.python().exists() and pip.installed == [] and not environment.ready()
 
 
+@pytest.mark.parametrize(
+    ("build", "linux", "said"),
+    [
+        ("cu130", False, "processor only: the graphics card stays unused"),
+        ("rocm7.2", True, "processor only: the graphics card stays unused"),
+        ("cu130", True, ""),
+        ("cpu", True, ""),
+    ],
+)
+def test_plain_release_says_its_size_and_which_card_it_leaves_unused(made, monkeypatch, capsys, build, linux, said):
+    monkeypatch.setattr(builds, "LINUX", linux)
+    environment.ensure(Wish(torch=build), pip=FakePip(fail_at=0, cause=Cause.NETWORK))
+    out = capsys.readouterr().out
+    plain = builds.BUILDS["plain"]
+    assert f"about {size(plain.download)} to fetch, up to {size(plain.space + plain.download)} on the disk." in out
+    assert ("unused" in out) is bool(said) and said in out
+
+
+def test_build_that_this_version_does_not_know_is_chosen_anew(made, capsys):
+    environment.ensure(Wish(torch="cu126"), pip=FakePip())
+    marker = environment.folder() / environment.MARKER
+    marker.write_text(marker.read_text().replace("cu126", "cu999"))
+    commands.say(commands.plan())
+    assert "as chosen" not in capsys.readouterr().out
+    pip = FakePip()
+    environment.ensure(pip=pip)
+    assert len(made) == 2 and environment.ready() and environment.torch_build() in builds.BUILDS
+
+
+def free(monkeypatch, count):
+    monkeypatch.setattr(environment.shutil, "disk_usage", lambda path: type("Usage", (), {"free": count}))
+
+
 def test_too_little_space_is_said_before_anything_is_fetched(made, monkeypatch):
-    monkeypatch.setattr(environment.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10**8}))
+    free(monkeypatch, 10**8)
     pip = FakePip()
     with pytest.raises(InstallerError, match="100 MB free"):
         environment.ensure(pip=pip)
     assert pip.installed == []
+
+
+def test_environment_stays_where_another_one_has_no_space(made, monkeypatch):
+    environment.ensure(CPU, pip=FakePip())
+    free(monkeypatch, 10**9)
+    pip = FakePip()
+    with pytest.raises(InstallerError, match="1.0 GB free"):
+        environment.ensure(Wish(torch="cu130"), pip=pip)
+    assert len(made) == 1 and pip.installed == [] and environment.ready(CPU)
+
+
+def test_space_of_what_is_replaced_counts_as_free(made, monkeypatch):
+    environment.ensure(CPU, pip=FakePip())
+    with open(environment.folder() / "large", "wb") as file:
+        file.truncate(3 * 10**9)
+    free(monkeypatch, 10**8)
+    environment.check_space(builds.BUILDS["cpu"], Wish(torch="cu130"))
+    with pytest.raises(InstallerError, match="100 MB free"):
+        environment.check_space(builds.BUILDS["cpu"], CPU)
+    # What was fetched already is not fetched again.
+    (environment.home() / DOWNLOADS).mkdir(exist_ok=True)
+    (environment.folder() / "large").replace(environment.home() / DOWNLOADS / "large")
+    environment.check_space(builds.BUILDS["cpu"], CPU)
+
+
+def test_what_is_not_fetched_needs_no_space(made, monkeypatch, tmp_path):
+    free(monkeypatch, builds.BUILDS["cpu"].space)
+    environment.check_space(builds.BUILDS["cpu"], Wish(offline=tmp_path))
+    with pytest.raises(InstallerError):
+        environment.check_space(builds.BUILDS["cpu"], CPU)
 
 
 def test_home_that_is_a_file_is_explained(tmp_path, monkeypatch):
@@ -208,8 +272,8 @@ def installer(*arguments):
     )
 
 
-def test_without_a_command_it_explains_itself():
-    answer = installer()
+def test_it_explains_itself():
+    answer = installer("--help")
     assert answer.returncode == 0
     assert all(command in answer.stdout for command in ("demo", "setup", "plugin", "test"))
 

@@ -76,7 +76,7 @@ def test_from_nothing_to_the_first_layer(user, capsys):
     first_layer(user, "from_nothing")
     generated = time.monotonic()
     done = next(line for line in said.splitlines() if line.startswith("Done"))
-    assert re.search(r": [1-9]\d* MB fetched", done), done
+    assert re.search(r": \d+(\.\d)? [MG]B fetched", done), done
     with capsys.disabled():
         print(f"\n{done}")
         print(f"Installed after {installed - start:.0f} s, the first layer after {generated - start:.0f} s.")

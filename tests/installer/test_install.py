@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
-import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from backend.models.catalogue import BASES
-from installer import environment, offline
+from installer import offline
 from installer.errors import InstallerError
 from installer.lock import NAME as LOCK
 from installer.lock import only_one
@@ -22,62 +23,6 @@ from . import wheels
 
 SLOW = "import socket\nsocket.create_connection(('127.0.0.1', {port})).recv(1)\n"
 """A module whose import says that it has been reached, and waits."""
-
-
-class User:
-    """A user with an empty home, Krita, and an offline folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home = folder / "home"
-        self.offline = folder / "offline"
-        self.krita = self.home / ".local/share/krita"
-        self.settings = self.home / ".config/kritarc"
-        self.program = self.home / ".local/share/layer-diffusion"
-        self.krita.mkdir(parents=True)
-        self.settings.parent.mkdir(parents=True)
-        self.settings.write_text("[MainWindow]\nState=1\n")
-        wheels.needed(self.offline / "wheels", environment.requirements()[0], "+cpu")
-        (self.offline / "models/layers").mkdir(parents=True)
-        (self.offline / "models/layers/layer_sd15_joint.safetensors").write_bytes(b"weights")
-        offline.seal(self.offline)
-        self.variables = {
-            "HOME": str(self.home),
-            "PATH": "/nowhere",
-            "PYTHONPATH": str(environment.ROOT),
-            "PIP_CONFIG_FILE": os.devnull,
-        }
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "installer", *arguments], cwd=environment.ROOT, env=self.variables, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )
-
-    def run(self, *arguments: str) -> str:
-        process = self.start(*arguments)
-        out, _ = process.communicate()
-        assert process.returncode == 0, out
-        return out
-
-    def install(self, *arguments: str) -> str:
-        return self.run("install", "--torch", "cpu", "--offline", str(self.offline), *arguments)
-
-    def tree(self) -> set[str]:
-        """Every file in the home, but not the caches of Python and pip."""
-        found = (path for path in self.home.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.home)) for path in found if not {"__pycache__", ".cache"} & set(path.parts)}
-
-    def complete(self) -> bool:
-        return (self.program / "environment" / environment.MARKER).is_file()
-
-    def connected(self) -> bool:
-        """Whether Krita would start the backend."""
-        return "python" in json.loads((self.krita / "pykrita/layer_diffusion/backend.json").read_text())
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 def test_from_nothing_again_and_away(user):
@@ -168,11 +113,17 @@ def test_packages_that_went_or_were_damaged_come_again(user):
     user.install()
     python = user.program / "environment/bin/python"
     [torch] = (user.program / "environment").rglob("torch/__init__.py")
-    for damage in (torch.unlink, lambda: torch.write_text("half")):
+    # Nobody names this one: another package requires it.
+    indirect = torch.parents[1] / wheels.INDIRECT / "__init__.py"
+    for damage in (
+        torch.unlink,
+        lambda: indirect.write_text("half"),
+        lambda: [shutil.rmtree(folder) for folder in torch.parents[1].glob(f"{wheels.INDIRECT}*")],
+    ):
         damage()
         said = user.install()
         assert "are there already" not in said and "Done in" in said
-        assert subprocess.run([python, "-c", "import torch"]).returncode == 0
+        assert subprocess.run([python, "-c", f"import torch, {wheels.INDIRECT}"]).returncode == 0
         assert "are there already" in user.install()
 
 
@@ -227,7 +178,10 @@ def test_chosen_folder_and_no_krita(user, tmp_path):
     user.krita.rmdir()
     disk = tmp_path / "disk" / "ours"
     said = user.install("--home", str(disk))
-    assert (disk / "downloads/layer_diffusion.zip").is_file() and "Import Python Plugin" in said
+    assert "Import Python Plugin" in said
+    with zipfile.ZipFile(disk / "downloads/layer_diffusion.zip") as archive:
+        python = Path(json.loads(archive.read("layer_diffusion/backend.json"))["python"])
+    assert python.is_relative_to(disk) and python.exists()
     assert (disk / "models/layers/layer_sd15_joint.safetensors").is_file()
     assert "are there already" in user.run("install", "--offline", str(user.offline))
     user.run("uninstall", "--models")
@@ -238,8 +192,22 @@ def test_plugin_of_somebody_else_stays(user):
     theirs = user.krita / "pykrita/layer_diffusion"
     theirs.mkdir(parents=True)
     (theirs / "__init__.py").write_text("")
-    assert "nothing to remove" in user.run("uninstall")
+    said = user.run("uninstall")
+    assert "nothing to remove" in said and f"Kept: {theirs}, which this installation did not put there" in said
     assert theirs.is_dir()
+
+
+def test_krita_that_was_never_started_is_left_as_it_was(user):
+    user.krita.rmdir()
+    user.settings.unlink()
+    (user.home / "bin").mkdir()
+    (user.home / "bin/krita").touch(mode=0o755)
+    user.variables["PATH"] = str(user.home / "bin")
+    before = set(user.home.rglob("*"))
+    user.install()
+    assert user.settings.is_file() and (user.krita / "actions/layer_diffusion.action").is_file()
+    user.run("uninstall", "--models")
+    assert set(user.home.rglob("*")) == before
 
 
 def test_one_installer_at_a_time(user):

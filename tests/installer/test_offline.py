@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -145,6 +148,30 @@ def test_bar_is_one_line_where_there_is_no_terminal():
     bar.add(10)
     bar.end()
     assert file.getvalue().count("\n") == 1 and "10 bytes of 10 bytes" in file.getvalue()
+
+
+def test_line_of_what_goes_on_moves_on_a_terminal():
+    mine, theirs = os.openpty()
+    said = ""
+    with open(theirs, "w", encoding="utf-8") as terminal:
+        with progress.moving("Unpacking", terminal):
+            # Until it has said so twice.
+            while not re.search(r"Unpacking … \d+ s\x1b\[K\rUnpacking … \d+ s\x1b\[K\r", said):
+                said += os.read(mine, 1000).decode("utf-8", "replace")
+        terminal.write("done")
+    while "done" not in said:
+        said += os.read(mine, 1000).decode("utf-8", "replace")
+    assert said.endswith("\r\x1b[Kdone")
+
+
+def test_line_of_what_goes_on_is_kept_from_where_there_is_no_terminal_or_another_line():
+    pipe, terminal = io.StringIO(), Terminal()
+    asked = threading.Event()
+    with progress.moving("Unpacking", pipe):
+        pass
+    with progress.moving("Unpacking", terminal, lambda: asked.set() or False):
+        asked.wait()
+    assert pipe.getvalue() == terminal.getvalue() == ""
 
 
 @pytest.mark.parametrize(

@@ -24,18 +24,21 @@ MODULES = {
     "opencv-python-headless": "cv2",
 }
 """The module that each package of pyproject.toml brings."""
+INDIRECT = "tokenizers"
+"""A package that another one requires."""
 CARRIED = "15.0.1"
 """The release of websockets that the plugin carries."""
 
 
-def wheel(folder: Path, name: str, version: str, module: str, text: str = "") -> Path:
-    """Write a wheel whose only module holds `text`."""
+def wheel(folder: Path, name: str, version: str, module: str, text: str = "", requires: str = "") -> Path:
+    """Write a wheel whose only module holds `text`, and that requires another package, "" for none."""
     stem = f"{name.replace('-', '_')}-{version}"
     path = folder / f"{stem}-py3-none-any.whl"
     info = f"{stem}.dist-info"
+    needs = f"Requires-Dist: {requires}\n" if requires else ""
     files = {
         f"{module}/__init__.py": text,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     if name == "websockets":
@@ -53,7 +56,9 @@ def needed(folder: Path, requirements: list[str], torch: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for requirement in requirements:
         name, version = re.findall(r"[\w.-]+", requirement)[:2]
-        wheel(folder, name, version + (torch if name == "torch" else ""), MODULES[name])
+        requires = INDIRECT if name == "transformers" else ""
+        wheel(folder, name, version + (torch if name == "torch" else ""), MODULES[name], requires=requires)
+    wheel(folder, INDIRECT, "1.0", INDIRECT)
     wheel(folder, "websockets", CARRIED, "websockets")
     return folder
 
@@ -62,13 +67,14 @@ class Fault:
     """What goes wrong with a file: "" nothing, "503", "cut" after half of it, "hash" a wrong one is announced.
 
     With "stall" half of a file comes and `reached` is set; nothing more comes until the client has gone. `name` is how
-    the names of the files begin with which it goes wrong.
+    the names of the files begin with which it goes wrong. `asked` lists the files that were asked for.
     """
 
     def __init__(self, kind: str = "", name: str = "") -> None:
         self.kind = kind
         self.name = name
         self.reached = threading.Event()
+        self.asked: list[str] = []
 
 
 @contextlib.contextmanager
@@ -94,6 +100,7 @@ def index(folder: Path, fault: Fault) -> Iterator[str]:
             self._answer("\n".join(links).encode(), "text/html")
 
         def _file(self, path: Path) -> None:
+            fault.asked.append(path.name)
             if fault.kind == "503":
                 self.send_error(503)
                 return
@@ -107,6 +114,9 @@ def index(folder: Path, fault: Fault) -> Iterator[str]:
             self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
+            if not kind.startswith("text/"):
+                # As the real one lets them be kept.
+                self.send_header("Cache-Control", "max-age=365000000, immutable, public")
             self.end_headers()
             self.wfile.write(body[: len(body) // 2] if cut else body)
 
