@@ -3,10 +3,11 @@
 import ast
 import sys
 import zipfile
+from xml.etree import ElementTree
 
 import pytest
 
-from krita_plugin.build import NAME, assemble, build_zip
+from krita_plugin.build import HERE, NAME, assemble, build_zip
 
 from .conftest import websockets_source
 
@@ -80,3 +81,19 @@ def test_a_krita_with_an_older_python_says_what_to_install(plugin_folder, monkey
     monkeypatch.setattr(sys, "version_info", (3, 8, 1, "final", 0))
     with pytest.raises(ImportError, match="Krita 5.2 or newer"):
         exec(compile(source, "__init__.py", "exec"), {})
+
+
+def test_krita_is_told_of_the_actions_that_the_plugin_makes():
+    """Its shortcut editor lists those of the file, its menu those of the code."""
+    tree = ast.parse((HERE / NAME / "registration.py").read_text("utf-8"))
+    tables = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ACTIONS"]
+    marked = [ast.unparse(words) for words in tables[0].value.values]  # type: ignore[attr-defined]
+    made = dict(zip(map(ast.literal_eval, tables[0].value.keys), marked, strict=True))  # type: ignore[attr-defined]
+    file = ElementTree.parse(HERE / f"{NAME}.action").getroot()
+    described = {action.attrib["name"]: action for action in file.iter("Action")}
+    assert sorted(described) == sorted(f"{NAME}_{name}" for name in made)
+    for name, code in made.items():
+        action = described[f"{NAME}_{name}"]
+        text, about, tip, short = (action.findtext(part) for part in ("text", "whatsThis", "toolTip", "iconText"))
+        assert f"mark({text!r})" in code and about and tip and short, name
+        assert action.find("icon") is not None and action.findtext("isCheckable") == "false", name
