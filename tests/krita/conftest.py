@@ -80,24 +80,27 @@ def standin(tmp_path, plugin_folder) -> Path:
     return root
 
 
-def passed(results: dict, out: Path) -> None:
-    """Assert that a run ended well, with every check and without exceptions; `out` has what to look at if not."""
+def passed(results: dict, out: Path, ends: str = "ok") -> None:
+    """Assert that a run ended so, with every check and without exceptions; `out` has what to look at if not."""
     failed = [f"{check['name']}: {check['detail']}" for check in results.get("checks", []) if not check["passed"]]
     problems = failed + [problem["traceback"] for problem in results.get("exceptions", [])]
-    assert results["status"] == "ok" and not problems, f"{results['status']}, see {out}\n" + "\n".join(problems)
+    assert results["status"] == ends and not problems, f"{results['status']}, see {out}\n" + "\n".join(problems)
 
 
 @pytest.fixture
 def krita(tmp_path, plugin_folder, request):
     """Run a driver script in a real Krita whose plugin starts the backend of `root`; return the checked results."""
 
-    def run(driver: str, root: Path, timeout: float = 120, settings=None, files=None, environment=None, **args) -> dict:
+    def run(
+        driver: str, root: Path, timeout: float = 240, settings=None, files=None, environment=None, shortcuts=None,
+        python: Path | None = None, ends: str = "ok", **args,
+    ) -> dict:  # fmt: skip
         missing = [program for program in NEEDED if shutil.which(program) is None]
         assert not missing, f"{', '.join(missing)} is missing; tests/krita/harness/install_krita.sh installs it"
         installed = tmp_path / "plugin"
         shutil.copytree(plugin_folder, installed, dirs_exist_ok=True)
-        python = "/usr/bin/python3" if OTHER_ROOT and root.name == "standin" else sys.executable
-        config = {"python": python, "root": str(root)}
+        usual = "/usr/bin/python3" if OTHER_ROOT and root.name == "standin" else sys.executable
+        config = {"python": str(python or usual), "root": str(root)}
         (installed / "layer_diffusion" / "backend.json").write_text(json.dumps(config), encoding="utf-8")
         out = ARTEFACTS / request.node.name
         ours = {"first_start": "done", **(settings or {}).get("layer_diffusion", {})}
@@ -105,17 +108,18 @@ def krita(tmp_path, plugin_folder, request):
             driver=HERE / "drivers" / driver,
             out=out,
             plugins=[installed],
-            args={"root": str(root), **args},
+            args={"root": str(root), "shortcuts": shortcuts, **args},
             timeout=timeout,
             settings={**(settings or {}), "layer_diffusion": ours},
             files=files,
+            shortcuts=shortcuts,
             environment=environment,
             cache=RESOURCES,
             chroot=OTHER_ROOT,
             binds=[PROJECT, *BACKEND, plugin_folder, tmp_path],
         ) as session:
             results = session.wait()
-        passed(results, out)
+        passed(results, out, ends)
         return results
 
     return run

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.krita
 def test_looks(krita, tmp_path):
     folder = tmp_path / "looks"
     folder.mkdir()
-    krita("looks.py", PROJECT, timeout=240, folder=str(folder))
+    krita("looks.py", PROJECT, timeout=500, folder=str(folder))
     assert len(list(folder.glob("*.png"))) >= 14
     shutil.copytree(folder, ARTEFACTS / "looks", dirs_exist_ok=True)
 

@@ -8,6 +8,11 @@ from .processes import assert_ended
 
 pytestmark = pytest.mark.krita
 
+SHORTCUTS = {
+    f"layer_diffusion_{name}": f"Ctrl+F{number}"
+    for number, name in enumerate(("generate", "insert_result", "preview_result", "next_result", "previous_result"), 6)
+}
+"""As somebody who uses Krita's shortcut editor has them."""
 REMEMBERED = {"layer_diffusion": {"fields": r'{"prompt": "gl\\u00e4ser\\n\\u201ctwo\\u201d", "steps": 33}'}}
 
 
@@ -29,7 +34,7 @@ def test_results_come_into_the_document(krita, standin, kept_files):
 
 
 def test_people_go_on_working(krita, standin):
-    krita("interrupted.py", standin)
+    krita("interrupted.py", standin, shortcuts=SHORTCUTS)
 
 
 def test_connection_breaks_and_backend_ends(krita, standin):
@@ -51,7 +56,7 @@ def test_documents_of_every_colour_space(krita, standin, tmp_path):
 
 
 def test_results_are_cards(krita, standin, tmp_path):
-    krita("results.py", standin, timeout=240, folder=str(tmp_path))
+    krita("results.py", standin, shortcuts=SHORTCUTS, folder=str(tmp_path))
 
 
 def test_what_is_sent_are_the_layers_as_they_stand(krita, standin):
@@ -94,4 +99,4 @@ def test_a_fault_of_its_own_is_said_in_the_docker(krita, standin):
 
 
 def test_a_hundred_results_in_a_row(krita, standin):
-    print(krita("many.py", standin, timeout=300)["values"])
+    print(krita("many.py", standin, timeout=500)["values"])

@@ -12,7 +12,7 @@ def run(h):
     yield 0.5
     d = Docker(h)
     yield d.ready()
-    d.find("prompt").setPlainText("a secret prompt")
+    yield from d.enter("prompt", "a secret prompt")
     yield h.click(d.find("backend"))
     yield h.until(d.find("backend_view").isVisible, 10, "the window")
     said = d.find("backend_state")
@@ -75,13 +75,13 @@ def elsewhere(h, d, root):
         (f"localhost:{other['port']}", other["token"], "", "The certificate cannot be trusted"),
         (f"localhost:{other['port']}", "wrong", other["certificate"], "does not accept the token"),
     ):
-        d.find("backend_address").setText(address)
-        d.find("backend_token").setText(token)
-        d.find("backend_certificate").setText(certificate)
+        yield from d.enter("backend_address", address)
+        yield from d.enter("backend_token", token)
+        yield from d.enter("backend_certificate", certificate)
         yield h.click(d.find("backend_connect"))
         yield h.until(lambda words=words: words in d.error(), 20, f"{words}, not {d.error()!r}")
     yield h.screenshot("refused_elsewhere")
-    d.find("backend_token").setText(other["token"])
+    yield from d.enter("backend_token", other["token"])
     yield h.click(d.find("backend_connect"))
     yield h.until(lambda: d.session.link.name == "READY", 20, "the connection to the other machine")
     said = d.find("backend_state").text()

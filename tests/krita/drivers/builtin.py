@@ -14,11 +14,10 @@ def run(h):
     d = Docker(h)
     yield d.ready()
     h.check("the built-in model", d.find("model").currentData() == "builtin", d.find("model").currentData())
-    d.find("seed").setText("1")
-    d.find("seed_random").setChecked(False)
+    yield from d.enter("seed", "1")
     look = Looks(h)
     yield from one(h, d, document, "object", ["foreground"], "a penguin", look.objects)
-    d.dock.panel.operation.choose("scene")
+    yield from d.pick("operation", "scene")
     # What comes next starts from layers that the model made itself.
     scene = yield from d.made(document, "an elephant on the sea")
     h.check("scene: three layers", len(scene.childNodes()) == 3, [layer.name() for layer in scene.childNodes()])

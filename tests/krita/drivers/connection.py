@@ -42,14 +42,14 @@ def run(h):
     yield from d.made(document, "nonsense instead of the result")
     h.check("says that the two do not fit", "the plugin and the backend from the same release" in d.error(), d.error())
     h.check("and has the layer all the same", len(nodes(document)) == 3, len(nodes(document)))
-    d.find("error_close").click()
+    yield from d.press("error_close")
 
-    d.start("replaced in the middle")
+    yield from d.start("replaced in the middle")
     yield h.until(lambda: d.session.link.name == "REPLACED", 20, "the end of the connection")
     h.check("says how to go on", "Press Generate to connect again" in d.error(), d.error())
     yield 1
     h.check("does not connect by itself", d.session.link.name == "REPLACED", d.session.link.name)
-    d.start("after it")
+    yield from d.start("after it")
     yield h.until(lambda: len(nodes(document)) == 5, 30, "both layers")
     yield d.ready()
 

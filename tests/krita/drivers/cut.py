@@ -10,8 +10,8 @@ def run(h):
     yield 0.5
     d = Docker(h)
     yield d.ready()
-    d.find("steps").setValue(4)
-    d.start("a red apple")
+    yield from d.enter("steps", 4)
+    yield from d.start("a red apple")
     yield h.until(lambda: len(nodes(document)) > 1 or d.error(), 200, "the layer or an error")
     h.check("no error", d.error() == "", d.error())
     yield d.ready()

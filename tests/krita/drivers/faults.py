@@ -2,7 +2,7 @@
 
 import threading
 
-from results import count
+from cards import count
 from vocabulary import Docker, state
 
 FAULT = "RuntimeError: injected"
@@ -15,8 +15,8 @@ def run(h):
     yield 0.5
     d = Docker(h)
     yield d.ready()
-    d.find("apply_at_once").setChecked(False)
-    d.start("a red apple")
+    yield from d.tick("apply_at_once", False)
+    yield from d.start("a red apple")
     yield h.until(lambda: count(d) == 1, 30, "the card")
     h.expect(FAULT)
     before = state(document)
@@ -35,7 +35,7 @@ def run(h):
     h.check("the document is as it was", state(document) == before and count(d) == 1)
     yield from of_others(h, d)
     yield from told(h, d)
-    d.start("a green apple")
+    yield from d.start("a green apple")
     yield h.until(lambda: count(d) == 2, 30, "another card after all of that")
     document.setModified(False)
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from results import requests
+from cards import requests
 from vocabulary import Docker, nodes, paint, rgba_at, state
 
 SIDE = 128
@@ -40,8 +40,8 @@ def run(h):
     yield 0.7
     d = Docker(h)
     yield d.ready()
-    d.find("apply_at_once").setChecked(False)
-    d.find("model").setCurrentIndex(d.find("model").findData("all"))
+    yield from d.tick("apply_at_once", False)
+    yield from d.pick("model", "all")
     for operation, expected in EXPECTED.items():
         yield from asked(h, d, operation, expected)
     for name, change, expected in CHANGES:
@@ -56,11 +56,9 @@ def run(h):
 
 def asked(h, d, operation, expected, name=""):
     """Generate by a click, and look at the pictures that the backend got."""
-    d.dock.panel.operation.choose(operation)
-    d.find("prompt").setPlainText(operation)
-    yield h.until(d.find("generate").isEnabled, 5, "the button")
+    yield from d.pick("operation", operation)
     known = len(requests(h)) if (Path(h.args["root"]) / "requests").exists() else 0
-    yield h.click(d.find("generate"))
+    yield from d.type_and_generate(operation)
     yield h.until(lambda: d.error() or pictures(h, known) is not None, 20, f"the pictures of {operation}")
     h.check(f"{name or operation}: no error", not d.error(), d.error())
     sent = pictures(h, known) or {}

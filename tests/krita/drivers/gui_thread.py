@@ -23,7 +23,7 @@ def run(h):
     yield 1
     d = Docker(h)
     yield d.ready()
-    d.find("model").setCurrentIndex(d.find("model").findData("other"))
+    yield from d.pick("model", "other")
     d.find("live_preview").setChecked(True)
     yield 1
     blocks = Blocks()
@@ -66,7 +66,7 @@ def session(h, d, document, blocks):
     yield 1
     blocks.phase = "layers as condition"
     document.setActiveNode(nodes(document)[1])
-    d.dock.panel.operation.choose("refine")
+    yield from d.pick("operation", "refine")
     yield 1
     yield h.click(d.find("generate"))
     yield h.until(lambda: d.session.jobs or d.error(), 60, "a request")
@@ -80,7 +80,7 @@ def session(h, d, document, blocks):
 
 def pickers(h, d, document, blocks):
     """What they follow, while another layer becomes active and is painted on."""
-    d.dock.panel.operation.choose("object_on_background")
+    yield from d.pick("operation", "object_on_background")
     h.krita.action("select_visible_layers").trigger()
     for choice in ("below", "visible", "selected"):
         blocks.phase = f"picker: {choice}"
@@ -95,8 +95,8 @@ def pickers(h, d, document, blocks):
 
 def reblending(h, d, document, blocks):
     """The blend of layers as they are, which is shown, hidden and shown again."""
-    d.find("model").setCurrentIndex(d.find("model").findData("all"))
-    d.dock.panel.operation.choose("reblend")
+    yield from d.pick("model", "all")
+    yield from d.pick("operation", "reblend")
     document.setActiveNode(nodes(document)[-1])
     yield 1
     newest = newest_of(d)
@@ -115,12 +115,12 @@ def reblending(h, d, document, blocks):
 
 def queue(h, d, blocks):
     """A list of jobs that is looked at while they run."""
-    d.dock.panel.operation.choose("object")
-    d.find("apply_at_once").setChecked(False)
-    d.size("own", 256, 256)
+    yield from d.pick("operation", "object")
+    yield from d.tick("apply_at_once", False)
+    yield from d.size("own", 256, 256)
     blocks.phase = "queue popup"
     for number in range(8):
-        d.start(f"apple {number} in line")
+        yield from d.start(f"apple {number} in line")
     yield h.click(d.find("queue"))
     yield h.until(lambda: not d.session.jobs, 120, "the end of the queue")
     yield d.ready()
@@ -129,10 +129,10 @@ def queue(h, d, blocks):
 def history(h, d, document, blocks):
     """A history as people have it, which comes back with its document, and what is done with it then."""
     blocks.phase = "large results"
-    d.size("own", 1024, 1024)
+    yield from d.size("own", 1024, 1024)
     while sum(map(len, records(document).values())) < LARGE_BYTES:
         newest = newest_of(d)
-        d.start("noisy scene")
+        yield from d.start("noisy scene")
         yield h.until(lambda newest=newest: newest_of(d) != newest, 60, "another result")
         yield d.ready()
     blocks.phase = "favourite"
@@ -140,8 +140,8 @@ def history(h, d, document, blocks):
     yield 0.5
     yield h.click(d.find("card_favourite"))
     yield 1
-    d.size("own", 512, 512)
-    d.start("noisy apple")
+    yield from d.size("own", 512, 512)
+    yield from d.start("noisy apple")
     yield d.ready()
     blocks.phase = ""
     card = d.find("results").cards[0]
@@ -175,7 +175,7 @@ def history(h, d, document, blocks):
     h.krita.action("layer_diffusion_preview_result").trigger()
     yield 3
     blocks.phase = "result in a long history"
-    d.start("noisy scene")
+    yield from d.start("noisy scene")
     yield h.until(lambda: d.session.jobs, 10, "a job")
     yield d.ready()
     yield 1

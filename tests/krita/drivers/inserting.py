@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from vocabulary import Docker, acknowledged, box, history, names, nodes, pixel, select, state, step
+from vocabulary import Docker, acknowledged, box, history, names, nodes, pixel, select, state, step, to_canvas
 
 
 def run(h):
@@ -20,6 +20,7 @@ def run(h):
     yield 0.5
     yield from one_undo_step(h, d, document)
     yield from selection_and_own_size(h, d, document)
+    yield from drawn_selection(h, d, document)
     yield from batch(h, d, document)
     yield from several_layers(h, d, document)
     yield from large_page(h, d)
@@ -82,11 +83,11 @@ def one_undo_step(h, d, document):
 
 
 def selection_and_own_size(h, d, document):
-    d.size("selection")
+    yield from d.size("selection")
     whole = f"{document.width()} × {document.height()} px"
     yield h.until(lambda: d.find("size_note").text() == whole, 5, "all of it where nothing is selected")
     select(document, 900, 900, 10, 10)
-    d.start("selected elsewhere")
+    yield from d.start("selected elsewhere")
     yield h.until(d.error, 5, "an error")
     h.check("says what to do", d.error().startswith("The selection lies outside the canvas. Select"), d.error())
     h.check("the prompt is still there", d.find("prompt").toPlainText() == "selected elsewhere")
@@ -104,7 +105,7 @@ def selection_and_own_size(h, d, document):
     yield from step(h, document, "undo")
     yield from step(h, document, "redo")
     h.check("its place in the stack is kept", names(document) == before, names(document))
-    d.size("own", 100, 64)
+    yield from d.size("own", 100, 64)
     group = yield from d.made(document, "own at the selection")
     x, y = box(group)[:2]
     h.check("own size begins at the selection", abs(x - 124) <= 2 and abs(y - 46) <= 2, box(group))
@@ -114,10 +115,35 @@ def selection_and_own_size(h, d, document):
     h.check("own size lies in the middle", abs(x - 134) <= 2 and abs(y - 94) <= 2, box(group))
 
 
+def drawn_selection(h, d, document):
+    """A rectangle drawn with Krita's own tool is what the result is for."""
+    yield from d.size("selection")
+    yield to_canvas(h)
+    yield h.key("ctrl+r")
+    x, y = h.canvas_point()
+    yield h.drag([(x - 260, y - 200), (x - 200, y - 150), (x, y), (x + 260, y + 200)])
+    yield h.until(lambda: document.selection() and document.selection().width() > 0, 5, "the selection")
+    yield h.screenshot("drawn_selection")
+    yield h.key("b")
+    chosen = document.selection()
+    width, height = chosen.width(), chosen.height()
+    note = d.find("size_note")
+    yield h.until(lambda: note.text().startswith(f"{width} × {height} px"), 5, f"the size {width} × {height}")
+    group = yield from d.made(document, "drawn")
+    middle = chosen.x() + width / 2, chosen.y() + height / 2
+    left, top, wide, high = box(group)
+    off = abs(left + wide / 2 - middle[0]), abs(top + high / 2 - middle[1]), abs(wide - 0.8 * min(width, height))
+    h.check("in the middle of what was drawn, and as large", max(off) <= 4, (off, box(group), middle))
+    yield to_canvas(h)
+    yield h.key("ctrl+shift+a")
+    yield h.until(lambda: document.selection() is None, 5, "nothing selected")
+    yield from d.size("own", 100, 64)
+
+
 def batch(h, d, document):
-    d.find("batch").setValue(3)
+    yield from d.enter("batch", 3)
     group = yield from d.made(document, "three")
-    d.find("batch").setValue(1)
+    yield from d.enter("batch", 1)
     inner = group.childNodes()
     h.check("a layer for each image", len(inner) == 3, [n.name() for n in inner])
     h.check("the first one is shown", [n.visible() for n in inner] == [True, False, False])
@@ -137,9 +163,9 @@ def several_layers(h, d, document):
     h.check("under it", pixel(document, 160, 120) == (200, 30, 40, 255), pixel(document, 160, 120))
     yield from step(h, document, "undo")
     h.check("one undo for all of them", state(document) == before, names(document))
-    d.find("batch").setValue(2)
+    yield from d.enter("batch", 2)
     group = yield from d.made(document, "scene")
-    d.find("batch").setValue(1)
+    yield from d.enter("batch", 1)
     inner = group.childNodes()
     h.check("a group for each image", [n.name() for n in inner] == ["scene 1", "scene 2"], [n.name() for n in inner])
     h.check("only the first one is shown", [n.visible() for n in inner] == [True, False])
@@ -157,7 +183,7 @@ def several_layers(h, d, document):
 def large_page(h, d):
     page = h.new_document(2480, 1240, "page")
     yield 0.5
-    d.size("document")
+    yield from d.size("document")
     yield h.until(lambda: "made at 2048 × 1024" in d.find("size_note").text(), 5, "the size note")
     group = yield from d.made(page, "page")
     layer = group.childNodes()[0]

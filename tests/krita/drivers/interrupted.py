@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vocabulary import Docker, acknowledged, box, names, nodes
+from vocabulary import Docker, acknowledged, box, close, names, nodes, shortcut, step
 
 
 def run(h):
@@ -49,8 +49,7 @@ def names_of_things(h, d):
     yield h.until(lambda: d.session.jobs, 5, "a job by Ctrl+Enter")
     yield h.until(lambda: h.krita.activeDocument() and len(nodes(h.krita.activeDocument())) == 2, 20, "its layer")
     yield d.ready()
-    h.krita.action("edit_undo").trigger()
-    yield 1
+    yield from step(h, h.krita.activeDocument(), "undo")
 
 
 def suggestions_of(d, field):
@@ -59,8 +58,8 @@ def suggestions_of(d, field):
 
 def weights_and_earlier_prompts(h, d):
     edit = d.find("prompt")
-    edit.setPlainText("")
     yield h.click(edit)
+    yield h.key("ctrl+a", "BackSpace")
     yield h.type_text("a pear <lo")
     yield h.key("Tab")
     yield h.until(lambda: edit.toPlainText() == "a pear <lora:ink drawing:1>", 5, "the tag of a LoRA")
@@ -95,7 +94,7 @@ def completed_anywhere(h, d):
     yield h.until(lambda: edit.height() > low, 5, "a higher field")
     edit.setPlainText("")
     yield h.until(lambda: edit.height() == low, 5, "its usual height")
-    d.dock.panel.operation.choose("scene")
+    yield from d.pick("operation", "scene")
     fold = d.find("layer_prompts")
     d.find("fields").ensureWidgetVisible(fold)
     yield 0.3
@@ -112,7 +111,7 @@ def completed_anywhere(h, d):
     yield h.until(lambda: line.toPlainText() == "teapot", 5, "the name in its prompt")
     line.setPlainText("")
     yield h.click(fold)
-    d.dock.panel.operation.choose("object")
+    yield from d.pick("operation", "object")
 
 
 def remembered_in_each_field(h, d):
@@ -163,7 +162,7 @@ def remembered_in_each_field(h, d):
 
 def stroke(h, d, document, gate):
     known = len(acknowledged(h))
-    d.start("held while painting")
+    yield from d.start("held while painting")
     yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
     yield h.screenshot("generating")
     x, y = h.canvas_point()
@@ -184,32 +183,33 @@ def stroke(h, d, document, gate):
 def asked_during_a_stroke(h, d, document):
     """A layer is read when the stroke on it is over, without being asked for again."""
     before = len(nodes(document))
-    d.dock.panel.operation.choose("refine")
+    yield from d.pick("operation", "refine")
     document.setActiveNode(nodes(document)[0])
     yield h.until(lambda: d.find("generate").isEnabled(), 5, "the button")
     x, y = h.canvas_point()
+    yield from d.enter("prompt", "a stroke of it")
     yield h.drag([(x - 120, y + 60), (x, y + 70), (x + 60, y + 60)], hold=True)
-    d.start("a stroke of it")
+    yield shortcut(h, "generate")
     yield 0.6
     h.check("it waits without an error", not d.session.jobs and not d.error(), (d.stages(), d.error()))
     yield h.release()
     yield h.until(lambda: len(nodes(document)) == before + 1, 20, "the layer after the stroke")
     yield d.ready()
     h.check("no error afterwards", not d.error(), d.error())
-    d.dock.panel.operation.choose("object")
+    yield from d.pick("operation", "object")
 
 
 def cancelled(h, d, document):
     before = names(document)
-    d.start("held forever")
-    d.start("held as well")
+    yield from d.start("held forever")
+    yield from d.start("held as well")
     yield h.until(lambda: d.stages() == ["RUNNING", "RUNNING"], 20, "two jobs")
     h.check("says how many wait", d.find("progress").text().endswith("1 more"), d.find("progress").text())
     for _ in range(2):
         yield h.click(d.find("cancel"))
     yield d.ready()
-    d.start("held once more")
-    d.start("held and waiting")
+    yield from d.start("held once more")
+    yield from d.start("held and waiting")
     yield h.until(lambda: d.stages() == ["RUNNING", "RUNNING"], 20, "two jobs")
     button, menu = d.find("cancel"), d.find("cancel_menu")
     yield h.click(button, at=(button.width() - 5, button.height() // 2))
@@ -230,18 +230,20 @@ def errors(h, d, document):
         ("refused", "The chosen model is not installed.", "Choose one"),
         ("   ", "The prompt is empty.", "Type what should appear"),
     ):
-        d.find("error_close").click()
-        d.start(prompt)
+        if d.error():
+            yield from d.press("error_close")
+            yield h.until(lambda: not d.error(), 5, "the closed error")
+        yield from d.start(prompt)
         yield h.until(d.error, 20, f"the error of {prompt!r}")
         h.check(f"error of {prompt!r}", d.error().startswith(start) and todo in d.error(), d.error())
         h.check(f"nothing is lost after {prompt!r}", d.find("prompt").toPlainText() == prompt)
         yield d.ready()
     yield h.screenshot("error")
     said = d.error()
-    d.find("error_copy").click()
-    h.check("the error can be copied", clipboard() == said, clipboard())
-    d.find("error_close").click()
-    h.check("closed", not d.find("error").isVisible())
+    yield from d.press("error_copy")
+    yield h.until(lambda: clipboard() == said, 5, f"the error on the clipboard, not {clipboard()!r}")
+    yield from d.press("error_close")
+    yield h.until(lambda: not d.find("error").isVisible(), 5, "the closed error")
 
 
 def clipboard():
@@ -252,11 +254,10 @@ def clipboard():
 
 def closed(h, d, document, gate):
     known = len(acknowledged(h))
-    d.size("document")
-    d.start("held, then closed")
+    yield from d.size("document")
+    yield from d.start("held, then closed")
     yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
-    document.setModified(False)
-    document.close()
+    yield from close(h, document)
     gate.touch()
     yield h.until(lambda: d.stages() == ["KEPT"], 30, "the kept result")
     said = d.find("kept_text").text()
@@ -285,7 +286,7 @@ def discarded(h, d, document, gate):
     gate.unlink()
     kept_folder(h).rmdir()
     kept_folder(h).touch()  # nothing can be written there now
-    d.start("held, then not wanted")
+    yield from d.start("held, then not wanted")
     yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
     front = h.new_document(200, 200, "front")
     yield 0.5

@@ -6,7 +6,7 @@ With the real backend and the built-in model. The pictures go into the folder `a
 from dataclasses import replace
 from pathlib import Path
 
-from vocabulary import Docker, paint
+from vocabulary import Docker, paint, through_menus
 
 WIDE, NARROW = (330, 880), (250, 880)
 DARK, LIGHT = "Krita dark", "Krita bright"
@@ -45,63 +45,53 @@ def shot(h, d, name):
     d.dock.panel.grab().save(str(Path(h.args["folder"]) / f"{name}.png"))
 
 
-def words(text):
-    """A menu's text without what marks the key for it."""
-    return text.replace("&", "")
-
-
 def themed(h, d, name):
-    """Switch the theme as Settings > Themes does."""
-    from harness_driver.qt import QtCore
+    """Switch the theme by Settings > Themes."""
 
-    menu = h.krita.action("theme_menu").menu()
-    menu.aboutToShow.emit()
-    actions = [action for action in menu.actions() if words(action.text()) == name]
-    h.check(f"there is the theme {name}", bool(actions), name)
-    actions[0].trigger()
-    QtCore.QCoreApplication.processEvents()
-    yield 0.6
-    is_light = d.dock.palette().color(d.dock.backgroundRole()).lightness() > 128
-    h.check(f"the docker follows {name}", is_light is (name == LIGHT))
+    def is_light():
+        return d.dock.palette().color(d.dock.backgroundRole()).lightness() > 128
+
+    yield from through_menus(h, h.main_window().menuBar(), "Settings", "Themes", name)
+    yield h.until(lambda: is_light() is (name == LIGHT), 10, f"the docker as {name}")
+    yield 0.3
 
 
 def results(h, d):
     for prompt in ("teapot", "a green apple", "a red apple"):
         yield from d.made(h.krita.activeDocument(), prompt)
-    d.find("prompt").setPlainText("a red apple, (glossy:1.2), on a table")
-    yield 0.3
+    yield from d.enter("prompt", "a red apple, (glossy:1.2), on a table")
 
 
 def running(h, d):
-    d.find("batch").setValue(4)  # takes long enough to be seen
-    d.start("a red balloon")
+    yield from d.enter("batch", 4)  # takes long enough to be seen
+    yield from d.start("a red balloon")
     first = d.session.unfinished[0]
-    d.start("a green apple")
+    yield from d.start("a green apple")
     yield h.until(lambda: first.thumbnail and first.fraction > 0.4, 60, "a job in its middle with a preview")
     yield 0.3
     shot(h, d, "running")
-    d.find("batch").setValue(1)
+    yield from d.enter("batch", 1)
     yield d.ready()
 
 
 def failed(h, d):
-    d.start(" ")  # an empty prompt
+    yield from d.start(" ")  # an empty prompt
     yield h.until(d.error, 20, "the error")
     yield 0.3
     shot(h, d, "error")
-    d.find("error_close").click()
+    yield from d.press("error_close")
 
 
 def operations(h, d):
     """Each one as it looks with a model that can do all of them."""
     from layer_diffusion.protocol.request import Operation
 
-    d.find("prompt").setPlainText("a red apple, (glossy:1.2), on a table")
+    yield from d.enter("prompt", "a red apple, (glossy:1.2), on a table")
     d.session.models = tuple(replace(model, operations=tuple(Operation)) for model in d.session.models)
     d.session.dismiss()
     selector = d.find("operation")
     for index in range(selector.count()):
-        selector.setCurrentIndex(index)
+        yield from d.pick("operation", selector.itemData(index))
         yield 0.6
         h.check(f"{selector.currentData()} is possible", not d.dock.panel.operation.reason)
         shot(h, d, selector.currentData())

@@ -1,6 +1,7 @@
 """Driver: every operation of the selector with the real backend; tiny models of both families, which make noise."""
 
-from vocabulary import Docker, box, history, names, nodes
+from overlay import different, screen
+from vocabulary import Docker, box, history, names, nodes, step
 
 SIDE = 64
 EXPECTED = {
@@ -29,10 +30,10 @@ def run(h):
     yield 0.5
     d = Docker(h)
     yield d.ready()
-    d.find("steps").setValue(2)
+    yield from d.enter("steps", 2)
     yield from reasons(h, d)
     for model, operations in EXPECTED.items():
-        d.find("model").setCurrentIndex(d.find("model").findData(model))
+        yield from d.pick("model", model)
         for operation, roles in operations.items():
             yield from one(h, d, document, operation, roles)
     yield from reblended(h, d, document)
@@ -49,18 +50,27 @@ def object_layer(document):
 
 def reasons(h, d):
     """What the built-in model cannot do is disabled and says why."""
-    from harness_driver.qt import QtCore
+    from harness_driver.qt import QtCore, QtWidgets
 
-    operation = d.find("operation")
-    d.find("model").setCurrentIndex(d.find("model").findData("builtin"))
+    operation, tip = d.find("operation"), QtWidgets.QToolTip
+    yield from d.pick("model", "builtin")
     index = operation.findData("blend")
     item = operation.model().item(index)
     h.check("blend is disabled", not item.isEnabled())
     reason = operation.itemData(index, QtCore.Qt.ItemDataRole.ToolTipRole)
     h.check("and says why", "Built-in" in reason and "cannot" in reason, reason)
-    # Real keys: the list opens with a click, and the second entry that is enabled is chosen.
-    yield h.click(operation)
-    yield 0.3
+    view = operation.view()
+    yield from d.press("operation")
+    yield h.until(view.isVisible, 5, "the list of operations")
+    centre = view.visualRect(operation.model().index(index, 0)).center()
+    yield h.hover(view.viewport(), (centre.x(), centre.y()))
+    yield h.until(lambda: tip.isVisible() and tip.text() == reason, 5, f"why, not {tip.text()!r}")
+    yield h.screenshot("why_not")
+    yield h.key("Escape")
+    yield h.until(lambda: not view.isVisible(), 5, "the closed list")
+    # By keys: the second entry that is enabled is chosen.
+    yield from d.press("operation")
+    yield h.until(view.isVisible, 5, "the list of operations")
     yield h.key("Down")
     yield h.key("Return")
     chosen = "the operation that was chosen by keys"
@@ -73,12 +83,9 @@ def reasons(h, d):
 
 def one(h, d, document, operation, roles, prompt="", look=lambda layers: None):
     """Ask for an operation, look at the layers it makes, and undo them."""
-    d.dock.panel.operation.choose(operation)
-    d.find("prompt").setPlainText(prompt or operation)
-    active = document.activeNode()
-    yield h.until(lambda: d.find("generate").isEnabled(), 5, "the button")
-    before = len(nodes(document))
-    yield h.click(d.find("generate"))
+    yield from d.pick("operation", operation)
+    active, before = document.activeNode(), len(nodes(document))
+    yield from d.type_and_generate(prompt or operation)
     yield h.until(lambda: len(nodes(document)) > before or d.error(), 120, f"the layers of {operation}")
     h.check(f"{operation}: no error", not d.error(), d.error())
     yield d.ready()
@@ -92,9 +99,8 @@ def one(h, d, document, operation, roles, prompt="", look=lambda layers: None):
     h.check(f"{operation}: one undo step", history(h)[-1] == "Add Layer", history(h))
     look(group.childNodes())
     # Noise would cover what the next operation starts from.
-    h.krita.action("edit_undo").trigger()
-    document.waitForDone()
-    yield h.until(lambda: len(nodes(document)) == before, 10, "the undo")
+    yield from step(h, document, "undo")
+    h.check(f"{operation}: undone", len(nodes(document)) == before, names(document))
     document.setActiveNode(active)
     yield h.until(lambda: document.activeNode() == active, 5, "the active layer")
 
@@ -110,20 +116,24 @@ def reblended(h, d, document):
         return [sheet for sheet in sheets if sheet.isVisible()]
 
     known = d.find("results").count()
-    d.dock.panel.operation.choose("reblend")
+    yield from d.pick("operation", "reblend")
     yield h.click(d.find("generate"))
     yield h.until(lambda: previews() or d.error(), 120, "the new blend on the canvas")
     h.check("reblend: no error", not d.error(), d.error())
     yield d.ready()
     yield h.screenshot("reblended")
     h.check("reblend: a card and no layer", d.find("results").count() == known + 1 and len(nodes(document)) == 2)
+    seen = []
     for shown in (False, True):
         yield h.click(d.find("compare"))
         yield h.until(lambda shown=shown: bool(previews()) is shown, 10, f"the blend shown: {shown}")
+        yield 0.5
+        seen.append(screen(h))
+    changed = len(different(*seen)) / len(seen[0])
+    h.check("compare: the canvas looks different", changed > 0.05, changed)
     yield h.click(d.find("card_apply"))
     yield h.until(lambda: len(nodes(document)) == 3, 20, "the blend as a layer")
-    h.krita.action("edit_undo").trigger()
-    yield h.until(lambda: len(nodes(document)) == 2, 10, "the undo")
+    yield from step(h, document, "undo")
     document.setActiveNode(nodes(document)[-1])
     yield h.until(lambda: document.activeNode().name() == "square", 5, "the active layer")
 
@@ -132,7 +142,7 @@ def hidden_layer(h, d, document):
     """A layer that cannot be sent is said before anything is asked for, and cured by showing it."""
     nodes(document)[-1].setVisible(False)
     document.refreshProjection()
-    d.dock.panel.operation.choose("refine")
+    yield from d.pick("operation", "refine")
     yield h.click(d.find("generate"))
     yield h.until(d.error, 10, "the error")
     h.check("names picker and layer", d.error().startswith("Layer: The layer “square” is hidden."), d.error())

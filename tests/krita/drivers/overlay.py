@@ -1,7 +1,7 @@
 """Driver: what a card shows on the canvas lies where its layers will lie, however the canvas is turned; stand-in."""
 
-from results import card, click, preview
-from vocabulary import Docker, nodes, select
+from cards import card, click, preview
+from vocabulary import Docker, close, nodes, select, step
 
 VIEWS = ((1.0, 0, False), (2.0, 0, False), (0.5, 0, False), (1.0, 30, False), (1.5, -120, False), (1.3, 45, True))
 """Zoom, rotation in degrees, mirrored."""
@@ -16,10 +16,10 @@ def run(h):
     yield 0.7
     d = Docker(h)
     yield d.ready()
-    d.find("apply_at_once").setChecked(False)
+    yield from d.tick("apply_at_once", False)
     select(document, 10, 20, 90, 70)  # not in the middle, which turning and mirroring would leave where it is
     yield 0.6
-    d.start("a red apple")
+    yield from d.start("a red apple")
     yield h.until(lambda: d.find("results").count() == 1 and not d.session.unfinished, 30, "the card")
     document.setSelection(None)
     for zoom, turned, mirrored in VIEWS:
@@ -38,9 +38,7 @@ def run(h):
         yield h.until(lambda: preview(h) is None, 10, "no preview beside the layers")
         yield 0.6
         there = screen(h)
-        h.krita.action("edit_undo").trigger()
-        document.waitForDone()
-        yield h.until(lambda: len(nodes(document)) == 1, 10, "the undo")
+        yield from step(h, document, "undo")
         yield 0.6
         empty = screen(h)  # not earlier: Krita tells a new zoom on the canvas for a while
         changed, off = different(empty, there), different(shown, there)
@@ -55,12 +53,11 @@ def gone_with_its_view(h, d, document):
     """Krita deletes the canvas and all on it when a document is closed; the next preview is shown nevertheless."""
     yield from click(h, d, 0)
     yield h.until(lambda: preview(h) is not None, 10, "the preview")
-    document.setModified(False)
-    document.close()
+    yield from close(h, document)
     yield h.until(lambda: d.find("results").count() == 0, 10, "no history without a document")
     h.new_document(100, 100)
     yield 0.7
-    d.start("a green apple")
+    yield from d.start("a green apple")
     yield h.until(lambda: d.find("results").count() == 1 and not d.session.unfinished, 30, "the card")
     yield from click(h, d, 0)
     yield h.until(lambda: preview(h) is not None, 10, "the preview in another document")

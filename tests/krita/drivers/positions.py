@@ -1,6 +1,6 @@
 """Driver: where in the stack results go, each taken back by one undo; with the stand-in."""
 
-from results import click
+from cards import click
 from vocabulary import Docker, history, names, nodes, paint, pixel, select, state, step, steps_done
 
 SIDE = 128
@@ -46,7 +46,7 @@ def run(h):
 
 
 def placed(h, d, document, place, active, order, wanted):
-    choose(d, place)
+    yield from d.pick("place", place)
     document.setActiveNode(active)
     yield 0.4
     what = f"{place} of {active.name()}"
@@ -68,19 +68,19 @@ def placed(h, d, document, place, active, order, wanted):
 
 
 def made(h, d, order, what):
-    d.start("made")
+    yield from d.start("made")
     yield h.until(lambda: "made" in order() and not d.session.jobs, 30, f"the result {what}")
     yield 0.6
 
 
 def replaced(h, d, document, low):
     """Refining a layer puts the new one in its place."""
-    d.dock.panel.operation.choose("refine")
+    yield from d.pick("operation", "refine")
     document.setActiveNode(low)
-    choose(d, "replace")
+    yield from d.pick("place", "replace")
     yield 0.5
     before, done = state(document), steps_done(h)
-    d.start("made")
+    yield from d.start("made")
     yield h.until(lambda: "made" in names(document) or d.error(), 30, "the refined layer")
     yield 0.8
     h.check("replaced: no error", d.error() == "", d.error())
@@ -97,22 +97,22 @@ def replaced(h, d, document, low):
     h.check("replaced: one redo for both", steps_done(h) == done + 2, (steps_done(h), history(h)))
     yield from step(h, document, "undo")
     yield 0.5
-    d.dock.panel.operation.choose("object")
+    yield from d.pick("operation", "object")
     yield d.ready()
 
 
 def replaced_in_part(h, d, document, low):
     """What of the layer lies outside of the area is kept."""
-    d.dock.panel.operation.choose("refine")
+    yield from d.pick("operation", "refine")
     document.setActiveNode(low)
-    choose(d, "replace")
-    d.size("selection")
+    yield from d.pick("place", "replace")
+    yield from d.size("selection")
     select(document, 0, 0, 12, 64, 255)
     yield 0.6
     before = state(document)
     yield from made(h, d, lambda: names(document), "in a part")
     group = nodes(document)[1]
-    d.size("document")
+    yield from d.size("document")
     rest = group.childNodes()[0]
     h.check("the rest keeps its name", rest.name() == "low", [node.name() for node in group.childNodes()])
     h.check("the rest is there", pixel(rest, 16, 10) == BLUE, pixel(rest, 16, 10))
@@ -146,8 +146,8 @@ def nothing_else_replaced(h, d, document, low):
     h.check("where that is gone, none is", nodes(document)[1] == low_again, names(document))
     left = [node.name() for node in folder.childNodes()]
     h.check("but the result is above the active one", left == ["inner", "made", "inner top"], left)
-    choose(d, "top")
-    d.dock.panel.operation.choose("object")
+    yield from d.pick("place", "top")
+    yield from d.pick("operation", "object")
     yield d.ready()
 
 
@@ -162,7 +162,7 @@ def unforeseen(h, d, document):
         raise RuntimeError("a fault of ours")
 
     canvas.insert = fails
-    d.start("made")
+    yield from d.start("made")
     yield h.until(lambda: "RuntimeError: a fault of ours" in d.find("kept_text").text(), 30, "what went wrong")
     h.check("nothing was put in", len(nodes(document)) == count, names(document))
     yield h.click(d.find("insert"))
@@ -174,15 +174,15 @@ def clipped_by_a_soft_selection(h, d):
     """A result for a selection stays whole, unless its softness is to clip it."""
     document = h.new_document(SIDE, SIDE, "soft")
     yield 0.5
-    choose(d, "top")
-    d.size("selection")
+    yield from d.pick("place", "top")
+    yield from d.size("selection")
     select(document, 32, 32, 64, 64, 128)
     yield 0.6
     group = yield from d.made(document, "made")
     h.check("not clipped", pixel(group.childNodes()[0], 64, 64)[3] == 255, pixel(group.childNodes()[0], 64, 64))
-    d.find("clip").setChecked(True)
+    yield from d.tick("clip", True)
     group = yield from d.made(document, "made")
-    d.find("clip").setChecked(False)
+    yield from d.tick("clip", False)
     alpha = pixel(group.childNodes()[0], 64, 64)[3]
     h.check("clipped", abs(alpha - 128) <= 1, alpha)
     document.setSelection(None)
@@ -194,8 +194,3 @@ def clipped_by_a_soft_selection(h, d):
     alpha = pixel(nodes(document)[-1].childNodes()[0], 64, 64)[3]
     h.check("clipped again, without the selection", abs(alpha - 128) <= 1, alpha)
     document.setModified(False)
-
-
-def choose(d, place):
-    box = d.find("place")
-    box.setCurrentIndex(box.findData(place))

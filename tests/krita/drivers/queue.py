@@ -16,8 +16,10 @@ def run(h):
 
 def another_order(h, d, document):
     """The third one is moved before the second, the fourth is asked for as the next one."""
+    from layer_diffusion.jobs import Order
+
     for name in ("held one", "two", "three", "four"):
-        d.start(f"{name} in line")
+        yield from d.start(f"{name} in line")
     yield h.until(lambda: d.stages()[0] == "RUNNING", 20, "a job that runs")
     yield h.until(lambda: d.find("queue").text() == "Queue: 4", 5, "the number of jobs")
     yield h.click(d.find("queue"))
@@ -32,10 +34,10 @@ def another_order(h, d, document):
     h.check("the list follows", [short(text.split("\n")[0]) for text in texts(d)] == order(d), texts(d))
     yield h.key("Escape")
     yield h.until(lambda: not d.find("queue_popup").isVisible(), 5, "the closed list")
-    d.find("queue_order").setCurrentIndex(1)
-    d.start("five in line")
+    yield from d.pick("queue_order", Order.FIRST)
+    yield from d.start("five in line")
     h.check("asked for as the next one", order(d)[:2] == ["held one", "five"], order(d))
-    d.find("queue_order").setCurrentIndex(0)
+    yield from d.pick("queue_order", Order.LAST)
     gate(h).touch()
     yield h.until(lambda: len(nodes(document)) == 6, 60, "all results")
     yield d.ready()
@@ -46,8 +48,10 @@ def another_order(h, d, document):
 
 def one_and_all(h, d, document):
     """What is cancelled leaves nothing; what replaces the queue is made alone."""
+    from layer_diffusion.jobs import Order
+
     for name in ("held six", "seven", "eight"):
-        d.start(f"{name} in line")
+        yield from d.start(f"{name} in line")
     yield h.until(lambda: d.stages()[0] == "RUNNING", 20, "a job that runs")
     yield h.click(d.find("queue"))
     yield h.until(d.find("queue_popup").isVisible, 5, "the list of jobs")
@@ -58,11 +62,11 @@ def one_and_all(h, d, document):
     yield d.ready()
     h.check("the list is closed with the last job", not d.find("queue_popup").isVisible())
     h.check("nothing came of them", len(nodes(document)) == 6, names(document))
-    d.start("held nine in line")
-    d.find("queue_order").setCurrentIndex(2)
+    yield from d.start("held nine in line")
+    yield from d.pick("queue_order", Order.INSTEAD)
     yield h.until(lambda: d.stages() == ["RUNNING"], 20, "a job that runs")
-    d.start("ten in line")
-    d.find("queue_order").setCurrentIndex(0)
+    yield from d.start("ten in line")
+    yield from d.pick("queue_order", Order.LAST)
     yield h.until(lambda: len(nodes(document)) == 7, 30, "the one that replaced it")
     yield d.ready()
     h.check("and it alone", names(document)[-1] == "ten in line", names(document))

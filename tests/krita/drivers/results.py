@@ -1,15 +1,28 @@
 """Driver: results as cards: shown, inserted, made again, saved, and back with the document."""
 
 import io
-import json
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
-from vocabulary import Docker, acknowledged, box, history, names, nodes, pixel, state, step
+from cards import card, cards, choose_in_menu, click, count, preview, requests
+from vocabulary import (
+    Docker,
+    acknowledged,
+    box,
+    close,
+    history,
+    in_file_dialog,
+    names,
+    nodes,
+    pixel,
+    shortcut,
+    state,
+    step,
+    to_canvas,
+)
 
 DISC = (200, 30, 40, 255)
-STILL = 5
-"""Looks in a row at which a place must be the same."""
 
 
 def run(h):
@@ -65,7 +78,7 @@ def shown_and_inserted(h, d, document):
 def while_it_runs(h, d, document):
     """The card shows what comes into being over a checkerboard, and the canvas too if that is wanted."""
     before = state(document)
-    d.start("held hazy apple")
+    yield from d.start("held hazy apple")
     view = d.find("results")
     yield h.until(lambda: "Denoising 4/8" in d.find("progress").text(), 20, "the fourth step")
     yield 0.3
@@ -112,6 +125,9 @@ def saved(h, d):
     for name in ("apple.png", "apple.ora"):
         yield from save_as(h, d, folder / name)
         yield h.until((folder / name).exists, 10, name)
+    text, seed = parameters((folder / "apple.png").read_bytes()), card(d, 0).request.seed
+    h.check("the prompt is in it", text.split("\n")[0] == "a red apple", text)
+    h.check("and the settings", f"Seed: {seed}, Size: 320x240" in text, text)
     archive = zipfile.ZipFile(folder / "apple.ora")
     h.check("the first file says what it is", archive.infolist()[0].filename == "mimetype", archive.namelist())
     merged = io.BytesIO(archive.read("mergedimage.png")).getvalue()
@@ -129,14 +145,37 @@ def saved(h, d):
     yield 0.3
 
 
+def parameters(data):
+    """The text of a PNG file in which other programs look for its prompt."""
+    at = data.index(b"tEXtparameters\0")
+    length = int.from_bytes(data[at - 4 : at], "big")
+    return data[at + 4 : at + 4 + length].split(b"\0")[1].decode("latin-1")
+
+
+def openraster(h, d, path):
+    """A scene as one file: its layers from the top, with what they look like, also as Krita opens them."""
+    yield from save_as(h, d, path)
+    yield h.until(path.exists, 10, path.name)
+    layers = ElementTree.fromstring(zipfile.ZipFile(path).read("stack.xml")).findall("stack/layer")
+    told = [(one.get("name"), one.get("visibility"), one.get("opacity")) for one in layers]
+    wanted = [
+        ("Blend: scene", "hidden", "0.4"), ("Foreground: scene", "visible", "1"), ("Background: scene", "visible", "1"),
+    ]  # fmt: skip
+    h.check("layers, topmost first", told == wanted, told)
+    opened = h.krita.openDocument(str(path))
+    there = [(node.name(), node.visible(), node.opacity()) for node in nodes(opened)]
+    h.check("as they are in Krita", there == [
+        ("Background: scene", True, 255), ("Foreground: scene", True, 255), ("Blend: scene", False, 102),
+    ], there)  # fmt: skip
+    yield 0.3
+    opened.close()
+    yield 0.3
+
+
 def save_as(h, d, path):
     """Save the newest card by the file dialog."""
     yield from choose_in_menu(h, d, 0, "save")
-    yield h.until(lambda: file_dialog() is not None, 10, "the file dialog")
-    yield 0.5
-    yield h.key("ctrl+a")
-    yield h.type_text(str(path))
-    yield h.key("Return")
+    yield from in_file_dialog(h, path)
 
 
 def made_again(h, d, document):
@@ -147,7 +186,7 @@ def made_again(h, d, document):
     yield d.ready()
     h.check("with another seed", card(d, 0).request.seed != card(d, 1).request.seed)
     h.check("and the same prompt", card(d, 0).request.prompt == "a red apple", card(d, 0).request)
-    d.start("scene")
+    yield from d.start("scene")
     yield h.until(lambda: count(d) == 3, 30, "a scene")
     yield d.ready()
     folder = Path(h.args["folder"])
@@ -155,13 +194,14 @@ def made_again(h, d, document):
     yield h.until((folder / "scene.blend.png").exists, 10, "the picture of the last layer")
     saved = sorted(path.name for path in folder.glob("scene*"))
     h.check("one for each layer", saved == ["scene.background.png", "scene.blend.png", "scene.foreground.png"], saved)
+    yield from openraster(h, d, folder / "scene.ora")
     before = (folder / "scene.blend.png").read_bytes()
     (folder / "scene.background.png").unlink()
     yield from save_as(h, d, folder / "scene")  # the dialog adds no suffix
     yield h.until((folder / "scene-2.blend.png").exists, 10, "the picture of the last layer beside those")
     h.check("nothing is replaced unasked", (folder / "scene.blend.png").read_bytes() == before)
     h.check("they stay together", (folder / "scene-2.background.png").exists(), sorted(folder.glob("scene*")))
-    reasons(h, d)
+    yield from reasons(h, d)
     d.find("results_view").why_not = lambda operation, model: ""  # the stand-in does more than it says
     yield from choose_in_menu(h, d, 0, "background_again")
     yield h.until(lambda: count(d) == 4, 30, "another background")
@@ -175,12 +215,19 @@ def made_again(h, d, document):
 
 def reasons(h, d):
     """What the model cannot do is disabled and says why."""
-    menu = d.find("again_menu")
-    menu.aboutToShow.emit()
-    entries = {entry.objectName(): (entry.isEnabled(), entry.toolTip()) for entry in menu.actions()}
-    h.check("the same again is possible", entries["card_again"][0], entries)
-    is_possible, reason = entries["card_background_again"]
-    h.check("a background is not", not is_possible and reason.startswith("Built-in cannot do this"), reason)
+    from harness_driver.qt import QtWidgets
+
+    menu, button, tip = d.find("again_menu"), d.find("card_again"), QtWidgets.QToolTip
+    yield h.click(button, at=(button.width() - 5, button.height() // 2))
+    yield h.until(menu.isVisible, 5, "the menu of what can be made again")
+    entries = {entry.objectName(): entry for entry in menu.actions()}
+    h.check("the same again is possible", entries["card_again"].isEnabled())
+    h.check("a background is not", not entries["card_background_again"].isEnabled())
+    centre = menu.actionGeometry(entries["card_background_again"]).center()
+    yield h.hover(menu, (centre.x(), centre.y()))
+    yield h.until(lambda: tip.isVisible() and tip.text().startswith("Built-in cannot do this"), 5, "why")
+    yield h.key("Escape")
+    yield h.until(lambda: not menu.isVisible(), 5, "the closed menu")
 
 
 def used_as_condition(h, d, document):
@@ -191,7 +238,7 @@ def used_as_condition(h, d, document):
     ground = nodes(document)[-1].childNodes()[0]
     wanted = d.dock.panel.pickers["background"].wanted()
     h.check("its background is chosen", wanted == ground.uniqueId().toString(), wanted)
-    d.dock.panel.operation.choose("object")
+    yield from d.pick("operation", "object")
     yield from step(h, document, "undo")
 
 
@@ -208,19 +255,19 @@ def favourites_and_deletion(h, d):
 
 
 def by_actions(h, d, document):
-    """What Krita's shortcut editor offers."""
+    """What Krita's shortcut editor offers, by the keys that it was told."""
     yield h.key("Escape")
     yield h.until(lambda: preview(h) is None, 5, "no preview after Escape")
     yield from click(h, d, 0)
     yield h.until(lambda: preview(h) is not None, 5, "the preview of the first one")
-    act(h, "next_result")
+    yield shortcut(h, "next_result")
     yield h.until(lambda: d.find("results").current == card(d, 1), 5, "the next one")
-    act(h, "previous_result")
+    yield shortcut(h, "previous_result")
     yield h.until(lambda: d.find("results").current == card(d, 0), 5, "the first one again")
     yield h.until(lambda: preview(h) is not None, 5, "the first one on the canvas")
-    act(h, "preview_result")
+    yield shortcut(h, "preview_result")
     yield h.until(lambda: preview(h) is None, 5, "no preview")
-    act(h, "insert_result")
+    yield shortcut(h, "insert_result")
     yield h.until(lambda: len(nodes(document)) == 2, 30, "the layers")
     yield from step(h, document, "undo")
 
@@ -230,7 +277,7 @@ def during_a_stroke(h, d, document):
     before = names(document)
     x, y = h.canvas_point()
     yield h.drag([(x - 60, y), (x, y + 10), (x + 40, y)], hold=True)
-    act(h, "insert_result")
+    yield shortcut(h, "insert_result")
     yield 0.6
     h.check("nothing comes during the stroke", names(document) == before, names(document))
     yield h.release()
@@ -254,6 +301,8 @@ def one_layer_again(h, d, document):
         yield d.ready()
         made, found = card(d, 0), layers(nodes(document)[-1])
         h.check(f"{act_name}: a whole set", made.roles == before.roles, made.roles)
+        named = [f"{role.value.capitalize()}: scene" for role in made.roles]
+        h.check(f"{act_name}: named as any scene", [one[0] for one in found] == named, found)
         h.check(f"{act_name}: shown as any scene", [one[1] for one in found] == [True, True, False], found)
         named = [f"{role.value.capitalize()}: scene" for role in made.roles]
         h.check(f"{act_name}: named as any scene", [one[0] for one in found] == named, found)
@@ -274,30 +323,35 @@ def one_layer_again(h, d, document):
 
 def layers(group):
     """Name, whether it is shown, place and pixels of each layer of a group, bottom first."""
-    return [
-        (node.name(), node.visible(), box(node), bytes(node.pixelData(*box(node)))) for node in group.childNodes()
-    ]
-
-
-def act(h, name):
-    h.krita.action(f"layer_diffusion_{name}").trigger()
+    return [(node.name(), node.visible(), box(node), bytes(node.pixelData(*box(node)))) for node in group.childNodes()]
 
 
 def back_with_the_document(h, d, document):
     """The history is in the .kra, pixel for pixel; other documents have their own."""
-    here, path = cards(d), str(Path(h.args["folder"]) / "history.kra")
+    path = Path(h.args["folder"]) / "history.kra"
     other = h.new_document(64, 64, "other")
     yield h.until(lambda: count(d) == 0, 5, "the empty history of another document")
     other.setModified(False)
     other.close()
     yield h.until(lambda: count(d) == 3, 5, "the history of the first one")
-    document.setBatchmode(True)
-    h.check("saved", document.saveAs(path))
-    document.close()
+    yield to_canvas(h)
+    yield h.key("ctrl+s")
+    yield from in_file_dialog(h, path)
+    yield h.until(lambda: not document.modified() and path.exists(), 20, "the file")
+    yield from click(h, d, 0)
+    yield h.key("space")
+    yield h.until(lambda: card(d, 0).favourite and document.modified(), 5, "a favourite more, which is not saved")
+    here = cards(d)
+    yield to_canvas(h)
+    yield h.key("ctrl+s")
+    yield h.until(lambda: not document.modified(), 20, "the file saved again, without a dialog")
+    yield h.until(lambda: preview(h) is not None, 5, "the preview, which goes with the document")
+    yield from close(h, document)
     yield h.until(lambda: count(d) == 0, 5, "no history without a document")
-    again = h.krita.openDocument(path)
-    h.krita.activeWindow().addView(again)
+    yield h.key("ctrl+o")
+    yield from in_file_dialog(h, path)
     yield h.until(lambda: count(d) == 3, 10, "the history from the file")
+    again = h.krita.activeDocument()
     h.check("as it was", cards(d) == here)
     h.check("which is no change", not again.modified())
     yield from click(h, d, 2, double=True)
@@ -308,74 +362,3 @@ def back_with_the_document(h, d, document):
     again.setModified(False)
     again.close()
     yield 0.3
-
-
-def cards(d):
-    """The cards of the document in front."""
-    return list(d.find("results").cards)
-
-
-def card(d, index):
-    return cards(d)[index]
-
-
-def count(d):
-    """How many cards are shown, without the jobs that are going on."""
-    return d.find("results").count() if not d.session.unfinished else -1
-
-
-def click(h, d, index, double=False, button=1):
-    """A click on a card, once the docker's layout is at rest: a document's fields may just have come in above it."""
-    view, seen = d.find("results"), []
-
-    def where():
-        view.scrollToItem(view.item(index))
-        centre = view.visualItemRect(view.item(index)).center()
-        on_screen = view.viewport().mapToGlobal(centre)
-        return centre.x(), centre.y(), on_screen.x(), on_screen.y()
-
-    def at_rest():
-        seen.append(where())
-        return len(seen) >= STILL and len(set(seen[-STILL:])) == 1
-
-    yield h.until(at_rest, 10, "a docker at rest")
-    yield h.click(view.viewport(), at=where()[:2], double=double, button=button)
-
-
-def choose_in_menu(h, d, index, name):
-    """The context menu of a card, and an entry in it; entries of a submenu are triggered."""
-    from harness_driver.qt import QtWidgets
-
-    menu = d.find("card_menu")
-    yield from click(h, d, index, button=3)
-    yield h.until(menu.isVisible, 5, "the menu of the card")
-    actions = [*menu.actions(), *(inner for sub in menu.findChildren(QtWidgets.QMenu) for inner in sub.actions())]
-    action = next(action for action in actions if action.objectName() == f"card_{name}")
-    if action in menu.actions():
-        centre = menu.actionGeometry(action).center()
-        yield h.click(menu, at=(centre.x(), centre.y()))
-    else:
-        action.trigger()
-        menu.close()
-    yield h.until(lambda: not menu.isVisible(), 5, "the closed menu")
-
-
-def file_dialog():
-    from harness_driver.qt import QtWidgets
-
-    widget = QtWidgets.QApplication.activeModalWidget()
-    return widget if isinstance(widget, QtWidgets.QFileDialog) else None
-
-
-def preview(h):
-    """The sheet over the canvas, if it is shown."""
-    from harness_driver.qt import QtWidgets
-
-    sheets = h.main_window().findChildren(QtWidgets.QWidget, "layer_diffusion_preview")
-    return next((sheet for sheet in sheets if sheet.isVisible()), None)
-
-
-def requests(h):
-    """What the stand-in was asked for, in order."""
-    lines = (Path(h.args["root"]) / "requests").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["request"] for line in lines]

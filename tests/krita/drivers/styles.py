@@ -1,6 +1,6 @@
 """Driver: a style is saved, used, changed under the name of one of the plugin's, and deleted; with the stand-in."""
 
-from results import requests
+from cards import requests
 from vocabulary import Docker, nodes
 
 
@@ -9,9 +9,7 @@ def run(h):
     yield 0.5
     d = Docker(h)
     yield d.ready()
-    d.find("fields").ensureWidgetVisible(d.find("style_edit"))
-    yield 0.3
-    yield h.click(d.find("style_edit"))
+    yield from d.press("style_edit")
     yield h.until(d.find("style_name").isVisible, 5, "the editor")
     yield from saved(h, d, document)
     yield from changed(h, d)
@@ -20,17 +18,17 @@ def run(h):
 
 def saved(h, d, document):
     """The typed texts with the fields as they are, which the request carries."""
-    yield from typed(h, d, "style_name", "Ink")
-    yield from typed(h, d, "style_prompt", "ink")
+    yield from d.enter("style_name", "Ink")
+    yield from d.enter("style_prompt", "ink")
     h.check("a prompt without its place cannot be saved", not d.find("style_save").isEnabled())
-    yield from typed(h, d, "style_prompt", "ink of {prompt}, fine")
-    d.find("steps").setValue(13)
+    yield from d.enter("style_prompt", "ink of {prompt}, fine")
+    yield from d.enter("steps", 13)
     yield h.screenshot("editor")
-    yield from pressed(h, d, "style_save")
+    yield from d.press("style_save")
     yield h.until(lambda: d.find("style").currentData() == "Ink", 5, "the new style in the list")
-    d.find("steps").setValue(20)
-    choose(d, "")
-    choose(d, "Ink")
+    yield from d.enter("steps", 20)
+    yield from d.pick("style", "")
+    yield from d.pick("style", "Ink")
     h.check("its steps come back", d.find("steps").value() == 13, d.find("steps").value())
     yield from d.made(document, "a boat")
     asked = requests(h)[-1]
@@ -44,38 +42,17 @@ def saved(h, d, document):
 def changed(h, d):
     """One of the plugin's own under its name, and what it was after Delete."""
     shipped = d.find("style").itemData(1)
-    choose(d, shipped)
+    yield from d.pick("style", shipped)
     before, words = d.find("steps").value(), d.find("style_prompt").text()
     h.check("what came with the plugin cannot be deleted", not d.find("style_delete").isEnabled())
-    yield from typed(h, d, "style_prompt", "{prompt}, mine")
-    d.find("steps").setValue(before + 5)
-    yield from pressed(h, d, "style_save")
+    yield from d.enter("style_prompt", "{prompt}, mine")
+    yield from d.enter("steps", before + 5)
+    yield from d.press("style_save")
     yield h.until(d.find("style_delete").isEnabled, 5, "the changed style")
     names = [d.find("style").itemData(row) for row in range(d.find("style").count())]
     h.check("it is there once, in its place", names.index(shipped) == 1 and names.count(shipped) == 1, names)
-    yield from pressed(h, d, "style_delete")
+    yield from d.press("style_delete")
     yield h.until(lambda: d.find("style_prompt").text() == words, 5, "the words that it came with")
-    choose(d, shipped)
+    yield from d.pick("style", "")
+    yield from d.pick("style", shipped)
     h.check("and its steps", d.find("steps").value() == before, d.find("steps").value())
-
-
-def choose(d, name):
-    box = d.find("style")
-    box.setCurrentIndex(box.findData(name))
-    box.activated.emit(box.currentIndex())
-
-
-def typed(h, d, name, text):
-    """Real keys into a line of the editor."""
-    d.find("fields").ensureWidgetVisible(d.find(name))
-    yield 0.2
-    yield h.click(d.find(name))
-    yield h.key("ctrl+a")
-    yield h.type_text(text)
-    yield h.until(lambda: d.find(name).text() == text, 5, f"{text!r} in {name}")
-
-
-def pressed(h, d, name):
-    d.find("fields").ensureWidgetVisible(d.find(name))
-    yield 0.2
-    yield h.click(d.find(name))

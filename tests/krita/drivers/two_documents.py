@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vocabulary import Docker, names, nodes, state, step
+from vocabulary import Docker, close, front, names, nodes, state, step
 
 
 def run(h):
@@ -27,8 +27,7 @@ def run(h):
     gate.unlink()
     yield from below_the_bottom(h, d, first, second, gate)
     yield from both_running(h, d, first, second)
-    second.setModified(False)
-    second.close()
+    yield from close(h, second)
     gate.touch()
     yield h.until(lambda: len(nodes(first)) == 3, 30, "the layer of the document that is still open")
     yield h.until(lambda: d.stages() == ["KEPT"], 30, "the kept result of the closed one")
@@ -44,9 +43,9 @@ def below_the_bottom(h, d, first, second, gate):
     bottom = nodes(first)[0]
     first.setActiveNode(bottom)
     yield 0.5
-    before, place = state(first), d.find("place")
-    place.setCurrentIndex(place.findData("below"))
-    d.start("held low")
+    before = state(first)
+    yield from d.pick("place", "below")
+    yield from d.start("held low")
     yield h.until(lambda: d.stages() == ["RUNNING"], 30, "a job that runs")
     yield from front(h, second, 1)
     gate.touch()
@@ -67,22 +66,15 @@ def below_the_bottom(h, d, first, second, gate):
     h.check("one redo too", state(first) == after, names(first))
     yield from step(h, first, "undo")
     yield 0.5
-    place.setCurrentIndex(place.findData("top"))
+    yield from d.pick("place", "top")
 
 
 def both_running(h, d, first, second):
     """One job of each document, both in their middle; the second one's document is left in front."""
     for document, view, prompt in ((first, 0, "held pear"), (second, 1, "held plum")):
         yield from front(h, document, view)
-        d.start(prompt)
+        yield from d.start(prompt)
         yield h.until(lambda view=view: d.stages() == ["RUNNING"] * (view + 1), 30, f"a job that runs: {prompt}")
-
-
-def front(h, document, view):
-    """Bring a document to the front, and wait until the docker has seen it."""
-    h.krita.activeWindow().views()[view].setVisible()
-    yield h.until(lambda: h.krita.activeDocument() == document, 10, "the document in front")
-    yield 0.7
 
 
 def prompts(d):

@@ -1,6 +1,10 @@
-"""What the driver scripts speak in: the docker's widgets, layers, pixels and undo."""
+"""What the driver scripts speak in: the docker's widgets, by real clicks and keys; layers, pixels and undo."""
 
 from pathlib import Path
+
+STILL = 5
+"""Looks in a row at which a place must be the same."""
+KEYS = {"undo": "ctrl+z", "redo": "ctrl+shift+z"}
 
 
 class Docker:
@@ -42,35 +46,152 @@ class Docker:
         """The text of the error line, or nothing while it is hidden."""
         return self.find("error_text").text() if self.find("error").isVisible() else ""
 
+    def reach(self, name):
+        """Have a widget in sight and at rest, and return it, with `yield from`."""
+        widget = self.find(name)
+        if not widget.isVisible() and self.dock.panel.advanced_fields.isAncestorOf(widget):
+            yield from self.press("advanced")
+        self.find("fields").ensureWidgetVisible(widget)  # the wheel would change what it rolls over
+        yield self.h.until(widget.isVisible, 5, f"{name} in sight")
+        yield from at_rest(self.h, lambda: self.h.screen_position(widget))
+        return widget
+
+    def press(self, name, at=None):
+        """Click on a widget, with `yield from`."""
+        widget = yield from self.reach(name)
+        yield self.h.click(widget, at=at)
+
+    def tick(self, name, on):
+        """Check a box or press a button that stays down, or the opposite, with `yield from`."""
+        box = self.find(name)
+        if box.isChecked() != on:
+            yield from self.press(name, at=(8, 8))
+            yield self.h.until(lambda: box.isChecked() is on, 5, f"{name}: {on}")
+
+    def pick(self, name, data):
+        """Choose an entry of a combo box by two clicks, with `yield from`."""
+        box = self.find(name)
+        if box.currentData() == data:
+            return
+        row = next(row for row in range(box.count()) if box.itemData(row) == data)
+        view, entry = box.view(), box.model().index(row, box.modelColumn())
+        yield from self.press(name)
+        yield self.h.until(lambda: on_screen(view), 5, f"the entries of {name}")
+        view.scrollTo(entry)
+        yield from at_rest(self.h, lambda: self.h.screen_position(view.viewport()))
+        centre = view.visualRect(entry).center()
+        yield self.h.click(view.viewport(), at=(centre.x(), centre.y()))
+        chosen = f"{data!r} in {name}"
+        yield self.h.until(lambda: box.currentData() == data and not view.isVisible(), 5, chosen)
+
+    def enter(self, name, value):
+        """Type a value into a field in place of what is there, with `yield from`."""
+        yield from self.press(name)
+        yield self.h.key("ctrl+a", "BackSpace")
+        if value != "":
+            yield self.h.type_text(str(value))
+        field = self.find(name)
+        read = next(getattr(field, read) for read in ("toPlainText", "value", "text") if hasattr(field, read))
+        yield self.h.until(lambda: read() == value, 5, f"{value!r} in {name}")
+
     def start(self, prompt):
-        """Ask for a job without the keyboard."""
-        self.find("prompt").setPlainText(prompt)
-        self.find("generate").click()
+        """Type a prompt, unless it stands there, press Ctrl+Enter and wait for the job, with `yield from`."""
+        edit, known = self.find("prompt"), set(self.session.jobs)
+        if edit.toPlainText() != prompt:
+            yield from self.enter("prompt", prompt)
+        elif not edit.hasFocus():
+            yield from self.press("prompt")
+        yield self.h.key("ctrl+Return")
+        yield self.h.until(lambda: set(self.session.jobs) - known or self.error(), 5, f"the job of {prompt!r}")
 
     def type_and_generate(self, prompt):
-        """Real keys and a real click, to be gone through with `yield from`."""
-        edit = self.find("prompt")
-        yield self.h.click(edit)
-        yield self.h.key("ctrl+a")
-        yield self.h.type_text(prompt)
-        yield self.h.until(lambda: edit.toPlainText() == prompt, 5, f"the typed prompt, not {edit.toPlainText()!r}")
-        yield self.h.click(self.find("generate"))
+        """Type a prompt and click on the button, with `yield from`."""
+        yield from self.enter("prompt", prompt)
+        yield from self.press("generate")
 
     def made(self, document, prompt):
         """Start a job and wait until its group is in the document, with `group = yield from`."""
         before = len(nodes(document))
-        self.start(prompt)
+        yield from self.start(prompt)
         yield self.h.until(lambda: len(nodes(document)) == before + 1, 120, f"the layer of {prompt!r}")
         yield self.ready()
         document.waitForDone()
         return nodes(document)[-1]
 
     def size(self, mode, width=512, height=512):
-        """Choose the size."""
-        box = self.find("size_mode")
-        box.setCurrentIndex(box.findData(mode))
-        self.find("own_width").setValue(width)
-        self.find("own_height").setValue(height)
+        """Choose the size, with `yield from`."""
+        yield from self.pick("size_mode", mode)
+        if mode == "own":
+            yield from self.enter("own_width", width)
+            yield from self.enter("own_height", height)
+
+
+def on_screen(widget):
+    """Whether the screen shows a widget, which is some time after Qt does, and takes clicks on it."""
+    handle = widget.window().windowHandle()
+    return widget.isVisible() and handle is not None and handle.isExposed()
+
+
+def at_rest(h, where):
+    """Wait until a place stays the same for some looks, and return it, with `yield from`."""
+    seen = []
+
+    def still():
+        seen.append(where())
+        return len(seen) >= STILL and len(set(seen[-STILL:])) == 1
+
+    yield h.until(still, 10, "a place at rest")
+    return seen[-1]
+
+
+def through_menus(h, menu, *names):
+    """Click on entries of menus, each in what the one before opened, with `yield from`."""
+    for name in names:
+        yield h.until(lambda menu=menu: on_screen(menu), 5, f"the menu with {name}")
+        entry = next(entry for entry in menu.actions() if name in (entry.objectName(), entry.text().replace("&", "")))
+        yield from at_rest(h, lambda menu=menu: h.screen_position(menu))
+        centre = menu.actionGeometry(entry).center()
+        yield h.click(menu, at=(centre.x(), centre.y()))
+        menu = entry.menu()
+
+
+def shortcut(h, name):
+    """Press the keys that this run of Krita has for an action of the plugin."""
+    return h.key(h.args["shortcuts"][f"layer_diffusion_{name}"])
+
+
+def front(h, document, number):
+    """Bring a document to the front by its tab, and wait until the docker has seen it, with `yield from`."""
+    from harness_driver.qt import QtWidgets
+
+    tabs = h.main_window().centralWidget().findChild(QtWidgets.QTabBar)
+    centre = tabs.tabRect(number).center()
+    yield h.click(tabs, at=(centre.x(), centre.y()))
+    yield h.until(lambda: h.krita.activeDocument() == document, 10, "the document in front")
+    yield 0.7
+
+
+def close(h, document):
+    """Close the document in front by its keys, with `yield from`."""
+    document.setModified(False)  # or Krita asks
+    yield to_canvas(h)
+    yield h.key("ctrl+w")
+    yield h.until(lambda: document not in h.krita.documents(), 10, "the closed document")
+
+
+def in_file_dialog(h, path):
+    """Type a path into the file dialog that comes, with `yield from`."""
+    from harness_driver.qt import QtWidgets
+
+    def dialog():
+        return isinstance(QtWidgets.QApplication.activeModalWidget(), QtWidgets.QFileDialog)
+
+    yield h.until(dialog, 10, "the file dialog")
+    yield 0.5
+    yield h.key("ctrl+a")
+    yield h.type_text(str(path))
+    yield h.key("Return")
+    yield h.until(lambda: not dialog(), 10, "the end of the file dialog")
 
 
 def nodes(document):
@@ -121,9 +242,17 @@ def _undo_history(h):
     return docker.findChild(QtWidgets.QAbstractItemView)
 
 
+def to_canvas(h):
+    """Give the canvas the keys: a middle click would move it, and paints nothing."""
+    return h.click(h.main_window().centralWidget(), button=2)
+
+
 def step(h, document, action):
-    """Undo or redo once, with `yield from`."""
-    h.krita.action(f"edit_{action}").trigger()
+    """Undo or redo once by its keys, with `yield from`."""
+    before = steps_done(h)
+    yield to_canvas(h)
+    yield h.key(KEYS[action])
+    yield h.until(lambda: steps_done(h) != before, 10, f"the {action}")
     document.waitForDone()
     yield 0.3
 

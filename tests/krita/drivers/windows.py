@@ -10,12 +10,11 @@ def run(h):
     yield d.ready()
     paint(document, "low", (20, 60, 200, 255), 0, 0, 20, 20)
     yield 0.5
-    place = d.find("place")
-    place.setCurrentIndex(place.findData("below"))
+    yield from d.pick("place", "below")
     document.setActiveNode(nodes(document)[0])
     yield 0.5
     before = state(document)
-    d.start("made")
+    yield from d.start("made")
     yield h.until(lambda: names(document) == ["made", "Background", "low"], 30, "the result below all others")
     yield d.ready()
     yield 0.5

@@ -91,6 +91,11 @@ class Profile:
             lines += ["", f"[{section}]"] + ["{}={}".format(*pair) for pair in pairs.items()]
         (self.config / "kritarc").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
+    def write_shortcuts(self, shortcuts):
+        """kritashortcutsrc: keys by the names of their actions, as Krita's shortcut editor stores them."""
+        lines = ["[Shortcuts]"] + ["{}={}".format(*pair) for pair in shortcuts.items()]
+        (self.config / "kritashortcutsrc").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
     def write_files(self, files):
         """Files in Krita's data folder, {relative path: bytes}, as an earlier Krita may have left them."""
         for name, content in files.items():

@@ -27,7 +27,8 @@ class KritaRun:
 
     def __init__(self, driver, out, plugins=(), args=None, timeout: float = 180,
                  krita="krita", chroot=None, settings=None, environment=None,
-                 cache=None, keep_profile=False, size=SCREEN, binds=(), files=None):
+                 cache=None, keep_profile=False, size=SCREEN, binds=(), files=None,
+                 shortcuts=None):
         self.driver = pathlib.Path(driver).resolve()
         self.out = pathlib.Path(out).resolve()
         self.plugin_sources = [DRIVER_PLUGIN, *plugins]
@@ -37,6 +38,7 @@ class KritaRun:
         self.chroot = chroot
         self.settings = settings
         self.files = files or {}
+        self.shortcuts = shortcuts or {}
         self.extra_environment = environment or {}
         self.template = self._template(cache) if cache else None
         self.keep_profile = keep_profile
@@ -62,6 +64,7 @@ class KritaRun:
             for source in self.plugin_sources:
                 self.profile.install(source)
             self.profile.write_config(self.settings)
+            self.profile.write_shortcuts(self.shortcuts)
             self.profile.write_files(self.files)
             self._start()
         except BaseException:
@@ -178,12 +181,14 @@ class KritaRun:
             path = self.out / (request["name"] + ".png")
             self.display.screenshot(path)
             return {"path": str(path)}
-        if kind == "click":
-            repeat = ["--repeat", "2", "--delay", "60"] if request.get("double") else []
+        if kind in ("click", "hover"):
             # From beside it: --sync waits for a movement, 15 s when there is none.
             x, y = request["x"], request["y"]
-            self.display.tool("xdotool", "mousemove", str(x - 3), str(y), "mousemove", "--sync", str(x), str(y),
-                              "click", *repeat, str(request.get("button", 1)))
+            steps = ["xdotool", "mousemove", str(x - 3), str(y), "mousemove", "--sync", str(x), str(y)]
+            if kind == "click":
+                repeat = ["--repeat", "2", "--delay", "60"] if request.get("double") else []
+                steps += ["click", *repeat, str(request.get("button", 1))]
+            self.display.tool(*steps)
             return None
         if kind == "drag":
             # "hold" leaves the button down, so that a step can come mid-stroke

@@ -4,13 +4,14 @@ Words in the prompt make it behave: "held" waits until the file `gate` lies in t
 connection in the middle of the first sending of the result, "nonsense" sends something unknown before it, "replaced"
 closes the connection as if a newer one were there, "die" ends the process in the middle of the first try, "memory"
 fails, "refused" is refused, "hazy" is not as transparent as it should be, "in line" waits for others of these words, as
-all jobs of the real one do, "scene" makes three layers of each image, the last one hidden, but for one that came with
-the request, for which the others have other colours then, "noisy" gives them a grain that takes as much room as that of
-real pictures. The requests and the
-pictures that come with them are kept in the working folder, as are its marks, so copy the folder `standin`.
+all jobs of the real one do, "scene" makes three layers of each image, the last one hidden and less opaque, but for one
+that came with the request, for which the others have other colours then, "noisy" gives them a grain that takes as much
+room as that of real pictures. The requests and the pictures that come with them are kept in the working folder, as are
+its marks, so copy the folder `standin`.
 """
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -42,7 +43,7 @@ MODELS = (
         "Built-in",
         "sd15",
         128,
-        (Operation.OBJECT,),
+        (Operation.OBJECT, Operation.SCENE),
         "a small model for trying things out; install SDXL or SD1.5 for real work",
         ("red apple", "green apple", "pineapple", "apple pie", "ghost", "glass of milk", "teapot", "red balloon"),
     ),
@@ -78,7 +79,7 @@ def scene(request, index):
     layers = [
         plain(request, index, Role.BACKGROUND, ground),
         disc(request, index, red + 20),
-        replace(plain(request, index, Role.BLEND, blend), visible=False),
+        replace(plain(request, index, Role.BLEND, blend), visible=False, opacity=0.4),
     ]
     return [layer for layer in layers if layer.role.value not in given]
 
@@ -98,7 +99,14 @@ def plain(request, index, role, colour):
 
 def disc(request, index, blue=40):
     """A red disc on padded red: soft edge, alpha 0 in the corners, colour everywhere."""
-    width, height = request.width, request.height
+    seed = (request.seed + index) % 2**32
+    box, verdict = Box(0, 0, request.width, request.height), HAZY if "hazy" in request.prompt else None
+    pixels = disc_pixels(request.width, request.height, index, blue)
+    return Layer(Role.FOREGROUND, f"seed {seed}", box, pixels, seed=seed, image=index, verdict=verdict)
+
+
+@functools.cache
+def disc_pixels(width, height, index, blue):
     radius = min(width, height) * 0.4
     rows = bytearray()
     for y in range(height):
@@ -110,9 +118,7 @@ def disc(request, index, blue=40):
                 inside = min(x + 0.5 - left, width - left - x - 0.5) / 3 + 0.5
                 for_row[x * 4 + 3] = max(0, min(255, round(inside * 255)))
         rows += for_row
-    seed = (request.seed + index) % 2**32
-    box, verdict = Box(0, 0, width, height), HAZY if "hazy" in request.prompt else None
-    return Layer(Role.FOREGROUND, f"seed {seed}", box, bytes(rows), seed=seed, image=index, verdict=verdict)
+    return bytes(rows)
 
 
 def preview(step):
