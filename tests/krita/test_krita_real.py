@@ -1,9 +1,12 @@
 """A real Krita with the real backend and the built-in model: the whole path."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+
+from .processes import assert_ended
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
@@ -12,7 +15,17 @@ pytestmark = pytest.mark.krita
 
 
 def test_a_red_apple_and_a_killed_worker(krita):
-    krita("apple.py", PROJECT, timeout=500)
+    krita("apple.py", PROJECT, timeout=800)
+
+
+def test_nothing_is_left_of_a_krita_that_was_killed(krita, tmp_path):
+    # In a session of its own, or the harness would end it together with Krita.
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec setsid "{sys.executable}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    values = krita("killed.py", PROJECT, python=python, ends="crashed")["values"]
+    for name in ("backend", "worker"):
+        assert_ended(values[name])
 
 
 def test_every_operation(krita, tmp_path):

@@ -2,8 +2,8 @@
 
 import os
 import signal
-from pathlib import Path
 
+from family import backend, running, worker_of
 from vocabulary import Docker, history, names, nodes, state, step
 
 SIDE = 256
@@ -14,8 +14,7 @@ def run(h):
     yield 0.5
     d = Docker(h)
     yield d.ready()
-    d.find("seed").setText("2")
-    d.find("seed_random").setChecked(False)
+    yield from d.enter("seed", "2")
     before = state(document)
     yield from d.type_and_generate("a red apple")
     yield h.until(lambda: d.find("progress").text().startswith("Denoising"), 200, "the denoising")
@@ -29,6 +28,7 @@ def run(h):
     yield from undo(h, document, before)
     yield from previews(h, d, document)
     yield from worker_killed(h, d, document)
+    yield from backend_killed(h, d, document)
 
 
 def apple(h, document):
@@ -64,8 +64,8 @@ def undo(h, document, before):
 
 def previews(h, d, document):
     """From the second job of a model on its card shows what comes into being."""
-    d.find("steps").setValue(20)
-    d.start("a red apple")
+    yield from d.enter("steps", 20)
+    yield from d.start("a red apple")
     [job] = d.session.unfinished
     seen = []
 
@@ -92,33 +92,31 @@ def middle(d):
 
 
 def worker_killed(h, d, document):
-    d.find("steps").setValue(100)
-    d.start("a green apple")
+    yield from d.enter("steps", 100)
+    yield from d.start("a green apple")
     yield h.until(lambda: d.find("progress").text().startswith("Denoising"), 100, "the denoising")
-    os.kill(worker(), signal.SIGKILL)
+    os.kill(worker_of(backend()), signal.SIGKILL)
     yield h.until(d.error, 30, "the error")
     h.check("says that the process ended", "ended" in d.error() and "Generate again" in d.error(), d.error())
     h.check("nothing was inserted", len(nodes(document)) == 2, names(document))
-    d.find("steps").setValue(4)
+    yield from d.enter("steps", 4)
     yield from d.made(document, "a green apple")
     h.check("the next job works", names(document)[-1] == "a green apple", names(document))
     h.check("and the error is gone", d.error() == "", d.error())
 
 
-def worker():
-    """The process id of the worker: the child of the backend, which is Krita's child, that was spawned."""
-    for backend in children(os.getpid()):
-        if "backend" in command(backend):
-            return next(pid for pid in children(backend) if any("spawn_main" in word for word in command(pid)))
-    raise LookupError("no backend")
-
-
-def children(pid):
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return found
-
-
-def command(pid):
-    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+def backend_killed(h, d, document):
+    """A new one does what the old one was at, after the docker has connected to it."""
+    first = backend()
+    worker = worker_of(first)
+    yield from d.enter("steps", 8)
+    yield from d.start("a ghost")
+    yield h.until(lambda: d.find("progress").text().startswith("Denoising"), 100, "the denoising")
+    os.kill(first, signal.SIGKILL)
+    yield h.until(lambda: d.session.link.name != "READY", 20, "the end of the connection")
+    yield h.until(lambda: len(nodes(document)) == 4 or d.error(), 300, "the layer of the new backend")
+    h.check("no error after the end of the backend", d.error() == "", d.error())
+    h.check("the job is done", names(document)[-1] == "a ghost", names(document))
+    h.check("by another backend", backend() != first)
+    yield h.until(lambda: not running(worker), 20, "the end of the old worker")
+    yield d.ready()
