@@ -1,12 +1,14 @@
 """The window of the models in a real Krita, with a real server that downloads from a stand-in for the hub."""
 
 import json
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.models.hub import offer, serving
+from tests.models.hub import Fault, offer, serving
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
@@ -56,3 +58,24 @@ def test_models_are_installed_checked_found_and_removed(krita, tmp_path):
               folder=str(tmp_path / "disk"), later=str(later), cache=str(cache))
     assert not list((models / "layers").glob("*.safetensors"))
     assert list(cache.rglob("unet/*.safetensors")), "what other programs have stays"
+
+
+def test_a_download_is_paused_and_cancelled_and_goes_on_by_itself_after_a_restart(krita, tmp_path):
+    """The hub sends the beginning of each file and waits; the driver opens a door when it shall send the rest."""
+    models, doors = tmp_path / "models", [tmp_path / name for name in ("paused", "cancelled", "ended")]
+    with serving() as hub:
+        root, files, environment = small_backend(hub, tmp_path)
+        # A hub that is silent for long is what this is about.
+        environment["HF_HUB_DOWNLOAD_TIMEOUT"] = "300"
+        for door in doors:
+            os.mkfifo(door)
+            gate = threading.Event()
+            hub.faults.extend(Fault(cut=1000, gate=gate) for _ in files)
+            threading.Thread(target=lambda door=door, gate=gate: (door.read_bytes(), gate.set()), daemon=True).start()
+        krita("models_paused.py", root, environment=environment, models=str(models), doors=str(tmp_path))
+        assert not list((models / "layers").glob("*.safetensors"))
+        doors[-1].write_text("")
+        krita("models_by_itself.py", root, environment=environment)
+        assert {path.read_bytes() for path in (models / "layers").glob("*.safetensors")} == {
+            path.read_bytes() for path in files
+        }
