@@ -151,7 +151,8 @@ class Installer:
             return
         now, old = time.monotonic(), task.download
         passed = now - task.reported
-        if passed < INTERVAL and done != total:
+        # How much it is in all is told at once: nothing more may come for long.
+        if passed < INTERVAL and done != total and total == old.total:
             return
         # The first report counts what was there before; a search has no end to reckon with.
         speed = max(0, done - old.done) / max(passed, 1e-3) if old.done and total else 0.0

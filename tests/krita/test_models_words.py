@@ -57,6 +57,7 @@ def test_where_a_file_is_from_and_what_it_takes(plugin, words):
     ("done", "total", "speed", "paused", "text"),
     [
         (0, 0, 0.0, False, "Beginning…"),
+        (0, 0, 0.0, True, "Beginning… · paused"),
         (0, 10**9, 0.0, False, "0 kB of 1.0 GB"),
         (5 * 10**8, 10**9, 25e6, False, "500 MB of 1.0 GB · 25 MB/s · 20 s left"),
         (0, 9 * 10**9, 1e7, False, "0 kB of 9.0 GB · 10 MB/s · 15 min left"),

@@ -91,10 +91,12 @@ def work_text(download: Download) -> str:
 
 def download_text(download: Download) -> str:
     """Say how far a download is, how fast, and for how long it will go on."""
-    if not download.total:
-        looked = download.work is Work.SCAN and download.done
-        return tr("{count} files looked at", count=download.done) if looked else tr("Beginning…")
-    words = [tr("{done} of {total}", done=amount(download.done), total=amount(download.total))]
+    if download.total:
+        words = [tr("{done} of {total}", done=amount(download.done), total=amount(download.total))]
+    elif download.work is Work.SCAN and download.done:
+        words = [tr("{count} files looked at", count=download.done)]
+    else:
+        words = [tr("Beginning…")]
     if download.paused:
         words.append(tr("paused"))
     elif download.speed:
