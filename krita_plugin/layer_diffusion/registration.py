@@ -12,8 +12,9 @@ from . import canvas
 from .docker.controller import Controller
 from .docker.faults import faults
 from .docker.panel import Panel
+from .docker.results_menu import Act
 from .qt import QtCore, QtWidgets
-from .translation import choose, mark, tr
+from .translation import choose, tr
 
 DOCKER = "layer_diffusion"
 TITLE = "Layer Diffusion"
@@ -64,8 +65,13 @@ class LayerDiffusionActions(Extension):
 
     def createActions(self, window) -> None:  # noqa: N802 - Krita's name
         """Called by Krita for each new window, before it has its dockers."""
-        for name, (words, does) in ACTIONS.items():
-            action = window.createAction(f"{DOCKER}_{name}", tr(words), "tools/scripts")
+        for name, does in ACTIONS.items():
+            # Without words of ours Krita leaves those of the file.
+            action = window.createAction(f"{DOCKER}_{name}", "", "tools/scripts")
+            action.setText(tr(action.text()))
+            action.setIconText(tr(action.iconText()))
+            action.setToolTip(tr(action.toolTip()))
+            action.setWhatsThis(tr(action.whatsThis()))
             action.triggered.connect(functools.partial(self._do, does))
 
     @staticmethod
@@ -88,27 +94,35 @@ def _reblend(docker) -> None:
     docker.controller.generate()
 
 
+def _with_result(act):
+    return lambda docker: docker.controller.results.act(act)
+
+
 ACTIONS = {
-    "generate": (mark("Layer Diffusion: Generate"), lambda docker: docker.controller.generate()),
-    "cancel": (mark("Layer Diffusion: Cancel the oldest job"), lambda docker: docker.controller.cancel()),
-    "cancel_all": (mark("Layer Diffusion: Cancel all jobs"), lambda docker: docker.controller.session.cancel_all()),
-    "prompt": (mark("Layer Diffusion: Go to the prompt"), _go_to_prompt),
-    "next_operation": (mark("Layer Diffusion: Next operation"), lambda docker: docker.panel.operation.choose_next()),
-    "reblend": (mark("Layer Diffusion: Re-blend the layers as they are now"), _reblend),
-    "insert_result": (
-        mark("Layer Diffusion: Insert the result"), lambda docker: docker.controller.results.insert_chosen()
-    ),
-    "preview_result": (
-        mark("Layer Diffusion: Show the result on the canvas"),
-        lambda docker: docker.controller.results.toggle_preview(),
-    ),
-    "next_result": (mark("Layer Diffusion: Next result"), lambda docker: docker.controller.results.go(1)),
-    "previous_result": (mark("Layer Diffusion: Previous result"), lambda docker: docker.controller.results.go(-1)),
-    "new_seed": (
-        mark("Layer Diffusion: New seed for every picture"), lambda docker: docker.panel.seed.die.toggle()
-    ),
-}  # fmt: skip
-"""Name → words and what is done with the docker of the window."""
+    "generate": lambda docker: docker.controller.generate(),
+    "cancel": lambda docker: docker.controller.cancel(),
+    "cancel_all": lambda docker: docker.controller.session.cancel_all(),
+    "prompt": _go_to_prompt,
+    "earlier_prompt": lambda docker: docker.panel.prompt.bring(1),
+    "later_prompt": lambda docker: docker.panel.prompt.bring(-1),
+    "next_operation": lambda docker: docker.panel.operation.choose_next(),
+    "reblend": _reblend,
+    "compare": lambda docker: docker.controller.results.compare(),
+    "new_seed": lambda docker: docker.panel.seed.die.toggle(),
+    "insert_result": _with_result(Act.APPLY),
+    "again": _with_result(Act.AGAIN),
+    "foreground_again": _with_result(Act.FOREGROUND_AGAIN),
+    "background_again": _with_result(Act.BACKGROUND_AGAIN),
+    "favourite": _with_result(Act.FAVOURITE),
+    "preview_result": lambda docker: docker.controller.results.toggle_preview(),
+    "next_result": lambda docker: docker.controller.results.go(1),
+    "previous_result": lambda docker: docker.controller.results.go(-1),
+    "insert_at_once": lambda docker: docker.controller.results.toggle_applying(),
+    "live_preview": lambda docker: docker.controller.results.toggle_live(),
+    "backend": lambda docker: docker.panel.backend.click(),
+    "models": lambda docker: docker.panel.install.click(),
+}
+"""Name → what is done with the docker of the window; the words are in layer_diffusion.action."""
 
 
 def register() -> None:

@@ -34,7 +34,7 @@ def test_results_come_into_the_document(krita, standin, kept_files):
 
 
 def test_people_go_on_working(krita, standin):
-    krita("interrupted.py", standin, shortcuts=SHORTCUTS)
+    krita("interrupted.py", standin, timeout=240, shortcuts=SHORTCUTS)
 
 
 def test_connection_breaks_and_backend_ends(krita, standin):
@@ -57,6 +57,10 @@ def test_documents_of_every_colour_space(krita, standin, tmp_path):
 
 def test_results_are_cards(krita, standin, tmp_path):
     krita("results.py", standin, shortcuts=SHORTCUTS, folder=str(tmp_path))
+
+
+def test_every_action_does_its_thing(krita, standin):
+    krita("actions.py", standin, timeout=240)
 
 
 def test_what_is_sent_are_the_layers_as_they_stand(krita, standin):

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import string
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,6 +15,14 @@ from krita_plugin.build import HERE, NAME
 from .sentences import said
 
 PLUGIN = HERE / NAME
+SAID_OF_ACTIONS = ("text", "iconText", "toolTip", "whatsThis")
+SHOWS = {
+    "setText", "setIconText", "setToolTip", "setWhatsThis", "setStatusTip", "setWindowTitle", "setPlaceholderText",
+    "addAction", "addItem", "addMenu", "addTab", "QLabel", "QCheckBox", "QPushButton", "QMenu",
+    "QGroupBox", "QAction",
+}  # fmt: skip
+"""What shows its first argument."""
+WORD = re.compile(r"[^\W\d_]{3}")
 LANGUAGES = sorted(path.stem for path in (PLUGIN / "languages").glob("*.json"))
 
 
@@ -32,12 +41,31 @@ def texts_in_code():
     return found, wrong
 
 
+def texts_of_actions():
+    """Return what layer_diffusion.action says of the actions."""
+    actions = ElementTree.parse(PLUGIN.with_suffix(".action")).getroot().iter("Action")
+    return {part.text for action in actions for part in action if part.tag in SAID_OF_ACTIONS and part.text}
+
+
 def shown_texts(plugin):
     """Every text that the plugin shows: its own, names of styles, errors of the protocol, purposes of the catalogue."""
     styles = {style.name for style in plugin("styles").Styles(PLUGIN / "none").all()}
     errors = {text for pair in plugin("protocol.errors").TEXTS.values() for text in pair}
     purposes = {one.purpose for one in (*BUNDLES, *CATALOGUE, *BASES)}
-    return texts_in_code()[0] | styles | errors | purposes
+    return texts_in_code()[0] | texts_of_actions() | styles | errors | purposes
+
+
+def untranslated():
+    """Return the places where words are shown as they stand in the code."""
+    found = []
+    for path in PLUGIN.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args:
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                texts = [getattr(part, "value", "") for part in getattr(node.args[0], "values", node.args[:1])]
+                if name in SHOWS and any(isinstance(text, str) and WORD.search(text) for text in texts):
+                    found.append(f"{path.name}:{node.lineno}")
+    return found
 
 
 def names_in(text):
@@ -45,7 +73,7 @@ def names_in(text):
 
 
 def test_texts_are_written_where_they_can_be_found():
-    assert texts_in_code()[1] == []
+    assert texts_in_code()[1] == [] and untranslated() == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -111,7 +111,8 @@ class Controller(QtCore.QObject):
             edit.earlier = prompts_of(canvas.read_setting(f"{edit.name}s", ""))
             edit.submitted.connect(self.generate)
         panel.generate.clicked.connect(lambda: self.generate())
-        panel.compare.clicked.connect(lambda: self.results.toggle_preview())
+        panel.compare.clicked.connect(lambda: self.results.compare())
+        self.results.comparing.connect(panel.show_compare)
         panel.cancel.clicked.connect(lambda: self.cancel())
         panel.cancel_all.triggered.connect(lambda: self.session.cancel_all())
         # Queued: it may happen anywhere, in the middle of what shows it too.

@@ -162,6 +162,13 @@ class Panel(QtWidgets.QWidget):
         self.generate.setToolTip(f"{tr(task.about)} ({tr('Ctrl+Enter in the prompt')})")
         self._reason_shown()
 
+    def show_compare(self, is_possible: bool, is_shown: bool) -> None:
+        """Offer to compare a re-blend with the layers where there is one, and say whether it is on the canvas."""
+        words = tr("Shows the re-blend; without it the layers as Krita composites them.")
+        self.compare.setEnabled(is_possible)
+        self.compare.setChecked(is_shown)
+        self.compare.setToolTip(words if is_possible else tr("There is no re-blend yet: press Re-blend first."))
+
     def show_cancel(self, jobs: int) -> None:
         """Offer to cancel the job that is going on, or all of `jobs`."""
         self.cancel.setEnabled(jobs > 0)
@@ -256,7 +263,8 @@ class Panel(QtWidgets.QWidget):
         self.compare.setText(tr("Compare"))
         self.compare.setObjectName("compare")
         self.compare.setMinimumHeight(30)
-        self.compare.setToolTip(tr("Shows the result and Krita's own compositing in turn."))
+        self.compare.setCheckable(True)
+        self.show_compare(False, False)
         # One button with a menu rather than a second button, which would move others under the mouse.
         self.cancel = QtWidgets.QToolButton()
         self.cancel.setText(tr("Cancel"))

@@ -17,6 +17,7 @@ from ..exporting import save_openraster, save_png, unused
 from ..history import History
 from ..jobs import Job, Stage
 from ..notices import Notice
+from ..operations import is_reblend
 from ..parameters import infotext
 from ..pixels import Picture, clipped, pictures
 from ..protocol.job import LayerSet, Thumbnail
@@ -28,7 +29,7 @@ from ..translation import mark, tr
 from .background import Background, Farewell
 from .results import ResultsView
 from .results_list import Going
-from .results_menu import REMAKES, Act
+from .results_menu import REMAKES, Act, hindrance
 
 RETRY_MS = 150
 SETTING = "apply_at_once"
@@ -60,6 +61,9 @@ class Surroundings:
 class Results(QtCore.QObject):
     """One for each docker."""
 
+    comparing = QtCore.pyqtSignal(bool, bool)
+    """Whether there is a re-blend to compare with the layers, and whether it is on the canvas."""
+
     def __init__(self, view: ResultsView, around: Surroundings) -> None:
         super().__init__(view)
         self._view = view
@@ -81,6 +85,7 @@ class Results(QtCore.QObject):
         view.live.toggled.connect(self._set_live)
         view.previewed.connect(self.preview)
         view.asked.connect(self._do)
+        view.cards.itemSelectionChanged.connect(self._tell_comparing)
         view.destroyed.connect(self._background.stop)
 
     @property
@@ -139,11 +144,18 @@ class Results(QtCore.QObject):
             self._wanted = card.id
             self._view.show_previewed(card.id)
             self._show_on_canvas(card)
+            self._tell_comparing()
 
     def toggle_preview(self) -> None:
         """Show the chosen card on the canvas, or the newest one; show none when one is shown."""
         card = self._view.cards.choose_next(0)
         self.preview(card.id if card is not None and not self._wanted else "")
+
+    def compare(self) -> None:
+        """Show the re-blend on the canvas; the layers as Krita composites them when it is there already."""
+        card = self._reblend()
+        if card is not None:
+            self.preview(card.id if card.id != self._wanted else "")
 
     def show_newest(self) -> None:
         """Choose the newest card and show it on the canvas."""
@@ -155,11 +167,22 @@ class Results(QtCore.QObject):
         card = self._view.cards.choose_next(by)
         self.preview(card.id if card is not None else "")
 
-    def insert_chosen(self) -> None:
-        """Put the chosen card into the document, or the newest one."""
+    def act(self, act: Act) -> None:
+        """Do something with the chosen card, or the newest one; where it is not possible, say why."""
         card = self._view.cards.choose_next(0)
-        if card is not None:
-            self.insert(card)
+        reason = hindrance(act, card, self._view.why_not) if card is not None else tr("There is no result yet.")
+        if card is None or reason:
+            self._around.report(Notice(reason, ""))
+        else:
+            self._do(act, card, None)
+
+    def toggle_applying(self) -> None:
+        """Let new results go into their document at once, or no longer."""
+        self._view.applies.toggle()
+
+    def toggle_live(self) -> None:
+        """Show on the canvas what comes into being, or no longer."""
+        self._view.live.toggle()
 
     def insert(self, card: Card) -> None:
         """Put a card into the document in front, as one group."""
@@ -189,6 +212,17 @@ class Results(QtCore.QObject):
         self._wanted, self._is_on_canvas = "", False
         self._overlay.hide()
         self._view.show_previewed("")
+        self._tell_comparing()
+
+    def _reblend(self) -> Card | None:
+        """The re-blend that is compared: the chosen one, else the newest."""
+        chosen = self._view.cards.current
+        cards = (chosen, *self._view.cards.cards) if chosen is not None else self._view.cards.cards
+        return next((card for card in cards if is_reblend(card.request)), None)
+
+    def _tell_comparing(self) -> None:
+        card = self._reblend()
+        self.comparing.emit(card is not None, card is not None and card.id == self._wanted)
 
     def _insert(self, document, card: Card, ready: tuple[Picture, ...], then: Callable) -> None:
         """Insert when Krita is idle; `then` gets the ids of the layers, bottom first."""
@@ -281,6 +315,7 @@ class Results(QtCore.QObject):
     def _show(self) -> None:
         history = self._history(self._document) if self._document is not None else None
         self._view.show_cards(history.cards if history is not None and history.is_read else ())
+        self._tell_comparing()
 
     def _history(self, document) -> History:
         for other, history in self._histories:

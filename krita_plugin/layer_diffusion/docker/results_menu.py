@@ -59,6 +59,14 @@ def operation_of(act: Act, card: Card) -> Operation | None:
     return AROUND[REMAKES[act]][0] if act in REMAKES else operation_again(card) if act is Act.AGAIN else None
 
 
+def hindrance(act: Act, card: Card, why_not: WhyNot) -> str:
+    """Return why something cannot be done with a card; "" when it can."""
+    if not can(act, card):
+        return tr("Only a result with a foreground and a background can get another one of them.")
+    operation = operation_of(act, card)
+    return why_not(operation, card.request.model) if operation is not None else ""
+
+
 def fill(menu, card: Card, do: Do, why_not: WhyNot) -> None:
     """Put everything that can be done with a card into a menu."""
     menu.clear()
@@ -76,8 +84,7 @@ def add(menu, card: Card, act: Act, do: Do, why_not: WhyNot) -> None:
     if not can(act, card):
         return
     entry = menu.addAction(tr(act.value))
-    operation = operation_of(act, card)
-    reason = why_not(operation, card.request.model) if operation is not None else ""
+    reason = hindrance(act, card, why_not)
     entry.setEnabled(not reason)
     entry.setToolTip(reason)
     entry.setObjectName(f"card_{act.name.lower()}")
