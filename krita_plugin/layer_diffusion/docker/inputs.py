@@ -33,10 +33,9 @@ class Inputs:
 
     def look(self, document, area: Area | None) -> None:
         """Follow the layers: what the pickers in use offer, and a thumbnail of what would be sent for an area."""
+        self._choose_defaults()
         for source in self._panel.sources:
             picker = self._panel.pickers[source]
-            if not picker.wanted():
-                picker.want(DEFAULTS[source])
             picker.offer(canvas.choices(document) if document else ())
             self._show(source, picker, document, area)
 
@@ -45,6 +44,7 @@ class Inputs:
 
         Raises `Trouble` naming the picker that has none, `Busy` when Krita is at work.
         """
+        self._choose_defaults()  # the operation may have been chosen a moment ago
         captures = {}
         for source in self._panel.sources:
             with _named(source):
@@ -58,6 +58,12 @@ class Inputs:
     def replaceable(self, document) -> str:
         """Return the id of the layer that is refined. Raises `Trouble` when it is not a single one."""
         return canvas.layer_of(document, self._panel.pickers[Source.INIT].wanted())
+
+    def _choose_defaults(self) -> None:
+        for source in self._panel.sources:
+            picker = self._panel.pickers[source]
+            if not picker.wanted():
+                picker.want(DEFAULTS[source])
 
     def _show(self, source: Source, picker, document, area: Area | None) -> None:
         """Draw the thumbnail anew if the layers have changed; reading them takes much longer than looking."""
