@@ -106,7 +106,7 @@ def again(h, d, act):
     h.check("of the same prompt", card(d, 0).prompt == card(d, 1).prompt, card(d, 0).prompt)
     h.check("with another seed", card(d, 0).request.seed != card(d, 1).request.seed)
     d.dock.panel.operation.choose("scene")
-    d.start("scene")
+    yield from d.start("scene")
     yield h.until(lambda: count(d) == known + 2, 30, "a scene")
     yield d.ready()
     for number, (role, operation) in enumerate(
@@ -152,7 +152,7 @@ def compared(h, d, act):
 
 def jobs(h, d, act):
     for prompt in ("held one", "held two", "held three"):
-        d.start(prompt)
+        yield from d.start(prompt)
     yield h.until(lambda: len(d.session.unfinished) == 3, 10, "three jobs")
     act("cancel")
     yield h.until(lambda: len(d.session.unfinished) == 2, 10, "the others")
