@@ -16,7 +16,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from .notices import Trouble
+from .notices import Fix, Trouble
 from .translation import mark, tr
 
 CONFIG = Path(__file__).with_name("backend.json")
@@ -139,16 +139,17 @@ class BackendProcess:
             raise Trouble(
                 tr("The backend did not get ready within {seconds} seconds.", seconds=round(START_LIMIT_S)),
                 tr("Try again; its log is {log}.", log=self._log),
+                Fix.BACKEND,
             ) from None
         try:
             ready = json.loads(line)
             if ready["event"] == "failed":
-                raise Trouble(ready["message"], ready["hint"])
+                raise Trouble(ready["message"], ready["hint"], Fix.BACKEND)
             token = Path(ready["token_file"]).read_text(encoding="utf-8").strip()
             return Address(str(ready["host"]), int(ready["port"]), token)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Trouble(
-                f"{tr('The backend could not start')}{self._last_words()}.", self._advice()
+                f"{tr('The backend could not start')}{self._last_words()}.", self._advice(), Fix.BACKEND
             ) from error
 
     def _last_words(self) -> str:

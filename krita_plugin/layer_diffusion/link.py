@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ._vendor.websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from ._vendor.websockets.sync.client import ClientConnection, connect
 from .backend_process import Address
-from .notices import Notice, Trouble
+from .notices import Fix, Notice, Trouble
 from .protocol import VERSION
 from .protocol.errors import ErrorCode, LayerDiffusionError
 from .protocol.images import MAX_FRAME, Assembler, Image, frames
@@ -38,6 +38,7 @@ TAKEN_OVER = Notice(
 WRONG_TOKEN = Notice(
     mark("The other machine does not accept the token."),
     mark("Copy it from the token file of its backend into the settings of the backend."),
+    Fix.BACKEND,
 )
 
 
@@ -255,6 +256,7 @@ def _untrusted(reason: str) -> Notice:
     return Notice(
         tr("The certificate cannot be trusted: {reason}.", reason=reason.rstrip(".")),
         tr("Choose the certificate file that the other machine's backend was started with."),
+        Fix.BACKEND,
     )
 
 
@@ -262,6 +264,7 @@ def _silent(address: Address) -> Notice:
     return Notice(
         tr("{address} does not answer.", address=f"{address.host}:{address.port}"),
         tr("Check the address, whether it is encrypted, and that the backend runs there; it is tried again and again."),
+        Fix.BACKEND,
     )
 
 

@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
-from .protocol.errors import LayerDiffusionError
-from .translation import told, tr
+from .protocol.errors import ErrorCode, LayerDiffusionError
+from .translation import mark, told, tr
+
+
+class Fix(Enum):
+    """Where something wrong can be mended, as the button beside the words says it."""
+
+    MODELS = mark("Models…")
+    BACKEND = mark("Backend…")
+    DIAGNOSTICS = mark("Diagnostics")
+
+
+FIXES = {
+    ErrorCode.UNKNOWN_MODEL: Fix.MODELS,
+    ErrorCode.MISSING_FILE: Fix.MODELS,
+    ErrorCode.BAD_CHECKPOINT: Fix.MODELS,
+    ErrorCode.DOWNLOAD_FAILED: Fix.MODELS,
+    ErrorCode.CANCELLED_BY_USER: Fix.MODELS,
+    ErrorCode.UNAUTHORIZED: Fix.BACKEND,
+    ErrorCode.FORBIDDEN_HOST: Fix.BACKEND,
+    ErrorCode.CANCELLED_BY_SHUTDOWN: Fix.BACKEND,
+    ErrorCode.WORKER_DIED: Fix.DIAGNOSTICS,
+    ErrorCode.INTERNAL: Fix.DIAGNOSTICS,
+}
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A sentence for people and a hint what to do next."""
+    """A sentence for people, a hint what to do next, and where that is done."""
 
     message: str
     hint: str
+    fix: Fix | None = None
 
     @classmethod
     def of(cls, error: LayerDiffusionError) -> Notice:
         """Return the notice for an error that the backend reported."""
-        return cls(error.message, error.hint)
+        return cls(error.message, error.hint, FIXES.get(error.code))
 
     @classmethod
     def of_any(cls, error: Exception) -> Notice:
@@ -29,6 +53,7 @@ class Notice:
         return cls(
             tr("Something unexpected happened ({reason}).", reason=reason),
             tr("Try again. If it happens again, report it with what Diagnostics copies."),
+            Fix.DIAGNOSTICS,
         )
 
     def __str__(self) -> str:
@@ -39,9 +64,9 @@ class Notice:
 class Trouble(Exception):
     """Something on this side of the connection that the person can act on."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message, hint)
-        self.notice = Notice(message, hint)
+    def __init__(self, message: str, hint: str, fix: Fix | None = None) -> None:
+        super().__init__(message, hint, fix)
+        self.notice = Notice(message, hint, fix)
 
 
 class Busy(Trouble):

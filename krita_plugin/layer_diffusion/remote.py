@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .backend_process import Address
-from .notices import Trouble
+from .notices import Fix, Trouble
 from .translation import tr
 
 
@@ -38,7 +38,7 @@ def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise Trouble(tr("“{address}” is no address.", address=address), tr("Write it as name:port."))
+        raise Trouble(tr("“{address}” is no address.", address=address), tr("Write it as name:port."), Fix.BACKEND)
     return host, int(port)
 
 

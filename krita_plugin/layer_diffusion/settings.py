@@ -28,6 +28,7 @@ class Settings:
         way: number of the set of layers it starts from, where it has several.
         foreground, background, blend, init: which layers the pickers name, as `Choice.text` of `sources`.
         style: name of the style that was chosen last.
+        own_style: whether the person chose it, or that there is none, and not the plugin after the model.
         clip: whether the softness of a selection clips the results for it.
         place: where in the stack results go, as `canvas.Place` counts.
         seed: the one last used when `random_seed` is on.
@@ -46,6 +47,7 @@ class Settings:
     background_prompt: str = ""
     blend_prompt: str = ""
     style: str = ""
+    own_style: bool = False
     model: str = ""
     size_mode: SizeMode = SizeMode.SELECTION
     width: int = 512

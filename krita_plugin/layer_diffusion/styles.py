@@ -74,9 +74,15 @@ class Styles:
 
         An own one of the name of a shipped one stands in its place.
         """
-        read = [_read(path, own=False) for path in sorted(SHIPPED.glob("*.json"))]
-        read += [_read(path, own=True) for path in self._files()]
-        return list({style.name: style for style in read if style is not None}.values())
+        own = [_read(path, own=True) for path in self._files()]
+        read = [*_shipped(), *(style for style in own if style is not None)]
+        return list({style.name: style for style in read}.values())
+
+    def of(self, model: ModelInfo) -> Style:
+        """Return the shipped style for a model, as the person may have changed it; without a name if there is none."""
+        shipped = len(_shipped())
+        fitting = (style for style in self.all()[:shipped] if style.model_of((model,), ""))
+        return next(fitting, Style(""))
 
     def put(self, style: Style) -> None:
         """Write an own style, in place of the one of the same name; whole or not at all. Raises `OSError`."""
@@ -109,6 +115,11 @@ class Styles:
         taken = {path.stem for path in self._files()}
         number = next(n for n in range(1, len(taken) + 2) if (f"{stem}-{n}" if n > 1 else stem) not in taken)
         return self._folder / f"{stem}{f'-{number}' if number > 1 else ''}.json"
+
+
+def _shipped() -> list[Style]:
+    read = [_read(path, own=False) for path in sorted(SHIPPED.glob("*.json"))]
+    return [style for style in read if style is not None]
 
 
 def _read(path: Path, own: bool) -> Style | None:

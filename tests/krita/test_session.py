@@ -295,3 +295,12 @@ def test_preview_belongs_to_the_try_that_made_it(at):
     at.session.connection(at.link.LOST)
     at.welcome()
     assert job.thumbnail is None and job.stage is at.stage.WAITING
+
+
+@pytest.mark.parametrize(
+    ("code", "fix"),
+    [("unknown_model", "MODELS"), ("unauthorized", "BACKEND"), ("worker_died", "DIAGNOSTICS"), ("out_of_memory", None)],
+)
+def test_a_notice_leads_to_where_it_can_be_mended(at, code, fix):
+    notice = at.notices.Notice.of(at.errors.LayerDiffusionError(at.errors.ErrorCode(code)))
+    assert (notice.fix.name if notice.fix else None) == fix

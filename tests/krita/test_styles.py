@@ -1,6 +1,8 @@
-"""Styles as files: those of the plugin, the person's own, and what replaces what."""
+"""Styles as files: those of the plugin, the person's own, what replaces what, and which comes with a model."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,3 +78,60 @@ def test_names_of_the_shipped_files_are_known_fields(styles):
     known = {field.name for field in module.fields(module.Style)}
     for path in module.SHIPPED.glob("*.json"):
         assert set(json.loads(path.read_text(encoding="utf-8"))) <= known
+
+
+MODELS = {"builtin": ("sd15", ("apple",)), "small": ("sd15", ("cat",)), "anime": ("sd15", ()), "xl": ("sdxl", ())}
+
+
+@pytest.fixture
+def fields(plugin, styles):
+    """Fields that follow the models that are chosen, without a row of styles."""
+    settings, row = plugin("settings"), SimpleNamespace(chosen=Signal(), saved=Signal(), deleted=Signal())
+    now = SimpleNamespace(settings=settings.Settings())
+    styling = plugin("docker.styling").Styling(
+        row, styles[1], lambda: now.settings, lambda wanted: setattr(now, "settings", wanted), lambda _: None
+    )
+
+    def choose(name):
+        family, objects = MODELS[name]
+        styling.follow(plugin("protocol.job").ModelInfo(name, name, family, 512, (), "", objects))
+        return now.settings
+
+    now.choose = choose
+    return now
+
+
+class Signal:
+    def connect(self, slot):
+        """Nobody emits it."""
+
+
+def test_a_chosen_model_brings_the_style_of_its_family(fields, plugin):
+    sampler = plugin("protocol.request").Sampler
+    said = [fields.choose(name) for name in ("xl", "anime", "builtin", "small")]
+    assert [one.style for one in said] == ["SDXL", "SD1.5", "Built-in model", ""]
+    assert [(one.sampler, one.cfg) for one in said] == [
+        (sampler.DPMPP_2M_SDE_KARRAS, 5), (sampler.DPMPP_2M_KARRAS, 7), (sampler.DPMPP_2M_KARRAS, 5),
+        (sampler.DPMPP_2M_KARRAS, 5),
+    ]  # fmt: skip
+
+
+def test_what_a_person_set_stays_with_another_model(fields):
+    fields.settings = replace(fields.settings, steps=33)
+    assert (fields.choose("xl").style, fields.choose("xl").steps) == ("SDXL", 33)
+    fields.settings = replace(fields.settings, cfg=3.5)
+    changed = fields.choose("anime")
+    assert (changed.style, changed.steps, changed.cfg) == ("SD1.5", 33, 3.5)
+
+
+@pytest.mark.parametrize("style", ["", "SDXL draft"])
+def test_a_style_that_a_person_chose_stays_with_another_model(fields, style):
+    fields.settings = before = replace(fields.settings, style=style, own_style=True)
+    assert fields.choose("xl") == before and fields.choose("anime") == before
+
+
+def test_only_shipped_styles_come_by_themselves(fields, styles):
+    module, kept = styles
+    kept.put(module.Style("Mine", "sdxl", steps=9, own=True))
+    kept.put(module.Style("SDXL", "sdxl", steps=31, prompt="mine, {prompt}", own=True))
+    assert (fields.choose("xl").style, fields.choose("xl").steps) == ("SDXL", 31)

@@ -28,13 +28,14 @@ Results:
 """
 
 from .annotations import Annotations, read_fields, record_of, write_fields
-from .choices import ACTIVE, BELOW, SELECTED, VISIBLE, bounds_of, choices, is_there, layer_of
+from .choices import ACTIVE, BELOW, MOVING, SELECTED, VISIBLE, bounds_of, choices, is_there, layer_of
 from .documents import (
     active_document,
     area_of,
     data_folder,
     is_idle,
     is_open,
+    is_selected,
     on_closing,
     read_setting,
     softness,
@@ -50,6 +51,7 @@ from .watching import Watch
 __all__ = [
     "ACTIVE",
     "BELOW",
+    "MOVING",
     "SELECTED",
     "VISIBLE",
     "Annotations",
@@ -68,6 +70,7 @@ __all__ = [
     "insert",
     "is_idle",
     "is_open",
+    "is_selected",
     "is_there",
     "layer_of",
     "on_closing",

@@ -8,10 +8,16 @@ from krita import Krita
 
 from ..geometry import Area
 from ..notices import Trouble
-from ..translation import tr
+from ..translation import mark, tr
 from .documents import id_of, is_layer, layers_in
 
 ACTIVE, SELECTED, BELOW, VISIBLE = "active", "selected", "below", "visible"
+MOVING = {
+    ACTIVE: mark("Active layer"),
+    SELECTED: mark("All selected layers"),
+    BELOW: mark("Everything below"),
+    VISIBLE: mark("Everything visible"),
+}
 """Choices that follow the person: the active layer, all layers selected in the layer list, everything below the active
 layer, and the picture as the canvas shows it."""
 WITHOUT_PIXELS = "filterlayer"
@@ -20,13 +26,7 @@ INDENT = "    "
 
 def choices(document) -> tuple[tuple[str, str], ...]:
     """Return (text of the choice, name for people): the moving choices, then every shown layer, topmost first."""
-    moving = (
-        (ACTIVE, tr("Active layer")),
-        (SELECTED, tr("All selected layers")),
-        (BELOW, tr("Everything below")),
-        (VISIBLE, tr("Everything visible")),
-    )
-    return (*moving, *_listed(document.rootNode(), ""))
+    return (*((choice, tr(name)) for choice, name in MOVING.items()), *_listed(document.rootNode(), ""))
 
 
 def _listed(group, indent: str) -> Iterator[tuple[str, str]]:

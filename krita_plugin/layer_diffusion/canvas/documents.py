@@ -88,6 +88,12 @@ def hold_on(*handles) -> None:
     QtCore.QTimer.singleShot(0, lambda: handles and None)
 
 
+def is_selected(document) -> bool:
+    """Whether an area of the document is selected."""
+    selection = document.selection()
+    return selection is not None and selection.width() > 0 and selection.height() > 0
+
+
 def area_of(document, mode: SizeMode, width: int, height: int) -> Area:
     """Return the area to generate for.
 
@@ -99,7 +105,7 @@ def area_of(document, mode: SizeMode, width: int, height: int) -> Area:
         if selection is not None:
             return Area(selection.x(), selection.y(), width, height)
         return Area(0, 0, width, height).centred_in(document.width(), document.height())
-    if mode is SizeMode.DOCUMENT or selection is None or not selection.width() or not selection.height():
+    if mode is SizeMode.DOCUMENT or not is_selected(document):
         return Area(0, 0, document.width(), document.height())
     # A selection may reach beyond the canvas, where nobody would see the result.
     left, top = max(0, selection.x()), max(0, selection.y())

@@ -39,7 +39,7 @@ class Backend(QtCore.QObject):
         view.idle.setValue(process.idle_minutes)
         view.idle_set.connect(self._set_idle)
         view.log_wanted.connect(self._show_log)
-        view.diagnosed.connect(self._diagnose)
+        view.diagnosed.connect(self.diagnose)
 
     def attach(self, link: Link, session: Session) -> None:
         """Begin, with the connection and the session of the docker."""
@@ -51,6 +51,16 @@ class Backend(QtCore.QObject):
         self._view.unloaded.connect(lambda: link.send(Unload()))
         self._view.connected.connect(self._connect)
         self._show_state()
+
+    @property
+    def place(self) -> str:
+        """Which other machine is used, and whether others can listen in; "" for this one."""
+        address = self._remote.address
+        if not address:
+            return ""
+        if self._remote.encrypted:
+            return tr("{address}, encrypted", address=address)
+        return tr("{address}, not encrypted", address=address)
 
     @property
     def is_remote(self) -> bool:
@@ -115,7 +125,8 @@ class Backend(QtCore.QObject):
         elif self._session.link is LinkState.READY:
             self._link.send(Diagnose())
 
-    def _diagnose(self) -> None:
+    def diagnose(self) -> None:
+        """Copy the diagnostics, and say so in the window."""
         self._is_copying = True
         if self._session.link is LinkState.READY:
             self._link.send(Diagnose())

@@ -13,7 +13,7 @@ from ..cards import Card
 from ..geometry import Area, request_size
 from ..jobs import Stage, kept_text
 from ..link import Link
-from ..notices import Busy, Notice, Trouble
+from ..notices import Busy, Fix, Notice, Trouble
 from ..operations import BUILTIN, TASKS, task_for, why_not
 from ..protocol.errors import LayerDiffusionError
 from ..protocol.job import LayerSet, ModelInfo
@@ -35,6 +35,7 @@ from .inputs import Inputs, rendered
 from .models import ModelsView
 from .models_control import Models
 from .panel import Panel
+from .parts import BETWEEN
 from .per_document import FieldsOfDocuments
 from .queue import QueueView
 from .results import ResultsView
@@ -107,6 +108,7 @@ class Controller(QtCore.QObject):
         panel.show_settings(self._fields)
         panel.shown.connect(self._shown)
         panel.edited.connect(self._edited)
+        panel.model.activated.connect(lambda *_: self._choose_model())
         for edit in panel.prompts:
             edit.earlier = prompts_of(canvas.read_setting(f"{edit.name}s", ""))
             edit.submitted.connect(self.generate)
@@ -119,6 +121,7 @@ class Controller(QtCore.QObject):
         faults().happened.connect(self._report, QtCore.Qt.ConnectionType.QueuedConnection)
         panel.error.acted.connect(self._copy_error)
         panel.error.closed.connect(self.session.dismiss)
+        panel.error.mended.connect(self._mend)
         panel.kept.acted.connect(self.arrivals.insert_kept)
         panel.kept.closed.connect(self.arrivals.discard_kept)
         # The widgets are gone before Krita says that it closes, and with them this object; its parts are not.
@@ -220,7 +223,7 @@ class Controller(QtCore.QObject):
     def _ask(self, reroll: Reroll, document, card: Card) -> None:
         """Ask for what comes from a card and not from the fields."""
         self._link.start()
-        place = self._fields.place if self._fields.place != canvas.Place.REPLACE.value else canvas.Place.ABOVE.value
+        place, _ = self._place_of_card(document, "")
         self.session.generate(
             reroll.request, document, card.area, reroll.inputs, place, order=self._queue.order,
             softness=card.softness, typed=card.typed, staying=reroll.staying,
@@ -238,19 +241,15 @@ class Controller(QtCore.QObject):
 
     def _place(self, document) -> tuple[str, str]:
         """Where the result goes, and which layer it replaces."""
-        if self._fields.place != canvas.Place.REPLACE.value:
-            return self._fields.place, ""
-        if not self._panel.task.refines:
-            return canvas.Place.ABOVE.value, ""
-        return self._fields.place, self._inputs.replaceable(document)
+        place = self._panel.place.shown
+        return place, self._inputs.replaceable(document) if place == canvas.Place.REPLACE.value else ""
 
     def _place_of_card(self, document, source: str) -> tuple[str, str]:
         """Where a result of the history goes: it replaces no layer but the one it was made from."""
-        if self._fields.place != canvas.Place.REPLACE.value:
-            return self._fields.place, ""
-        if source and canvas.is_there(document, source):
-            return self._fields.place, source
-        return canvas.Place.ABOVE.value, ""
+        place = self._panel.place.shown
+        if place != canvas.Place.REPLACE.value:
+            return place, ""
+        return (place, source) if source and canvas.is_there(document, source) else (canvas.Place.ABOVE.value, "")
 
     def cancel(self) -> None:
         """Stop the oldest job; the next one goes on."""
@@ -281,7 +280,7 @@ class Controller(QtCore.QObject):
             note = tr(error.notice.message)
         except ValueError as error:
             note = str(error)
-        self._panel.size_note.say(note)
+        self._panel.result_size.show_area(note, document is not None and canvas.is_selected(document))
         self._inputs.look(document, area)
         self._looking_at_results.start()
 
@@ -334,12 +333,13 @@ class Controller(QtCore.QObject):
         jobs = unfinished or session.at(Stage.ARRIVED)
         if jobs:
             words = jobs[0].text() if session.link is LinkState.READY else tr(session.link.value)
-            more = " · " + tr("{count} more", count=len(jobs) - 1) if len(jobs) > 1 else ""
+            more = BETWEEN + tr("{count} more", count=len(jobs) - 1) if len(jobs) > 1 else ""
             panel.show_progress(words + more, jobs[0].fraction)
         else:
-            panel.show_status(tr(session.link.value))
+            panel.show_status(BETWEEN.join(filter(None, (tr(session.link.value), self._backend.place))))
         panel.kept.say(kept_text(session.at(Stage.KEPT)))
-        panel.error.say(str(session.notice or ""))
+        notice = session.notice
+        panel.error.say(str(notice or ""), tr(notice.fix.value) if notice and notice.fix else "")
 
     def _model(self) -> ModelInfo | None:
         return next((model for model in self._models if model.id == self._fields.model), None)
@@ -354,6 +354,21 @@ class Controller(QtCore.QObject):
 
     def _report(self, notice: Notice) -> None:
         self.session.report(notice)
+
+    def _choose_model(self) -> None:
+        model = self._model()
+        if model is not None:
+            self._styling.follow(model)
+
+    def _mend(self) -> None:
+        """Open what the notice names."""
+        fix = self.session.notice.fix if self.session.notice else None
+        if fix is Fix.MODELS:
+            self._library.open()
+        elif fix is not None:
+            self._backend.open()
+        if fix is Fix.DIAGNOSTICS:
+            self._backend.diagnose()
 
     def _copy_error(self) -> None:
         QtWidgets.QApplication.clipboard().setText(self._panel.error.label.text())

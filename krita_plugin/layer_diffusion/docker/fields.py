@@ -10,6 +10,14 @@ from typing import Any
 from ..qt import QtCore, QtWidgets
 from ..translation import tr
 
+Policy = QtWidgets.QSizePolicy.Policy
+Direction = QtWidgets.QBoxLayout.Direction
+SPACE = 6
+"""Pixels between parts and to their left."""
+RIGHT = 8
+"""Pixels to their right, in which the scroll bar lies."""
+LABEL_SPACE = 2
+"""Pixels between a label and what is below it."""
 BOX_MARGIN = 2
 """Pixels that styles leave free on either side of a combo box's text."""
 
@@ -57,13 +65,31 @@ def choice(box, kind: type[Enum]) -> Field:
 
 
 class Box(QtWidgets.QComboBox):
-    """A combo box as narrow as need be, with “…” where its text does not fit."""
+    """A combo box as narrow as need be, with “…” where its text does not fit; those that it must `fit` do."""
 
     def __init__(self, name: str, tip: str = "") -> None:
         super().__init__()
         self.setObjectName(name)
         self.setToolTip(tip)
-        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(Policy.Expanding, Policy.Fixed)
+        self._fitting: tuple[str, ...] = ()
+
+    def fit(self, *texts: str) -> None:
+        """Be wide enough for each of the texts."""
+        self._fitting = texts
+        self.updateGeometry()
+
+    def minimumSizeHint(self):  # noqa: N802 - Qt's name
+        """As wide as what must fit."""
+        height = super().minimumSizeHint().height()
+        if not self._fitting:
+            return QtCore.QSize(0, height)
+        option = QtWidgets.QStyleOptionComboBox()
+        self.initStyleOption(option)
+        widest = max(self.fontMetrics().horizontalAdvance(text) for text in self._fitting)
+        contents = QtCore.QSize(widest + 2 * BOX_MARGIN, height)
+        kind = QtWidgets.QStyle.ContentsType.CT_ComboBox
+        return QtCore.QSize(self.style().sizeFromContents(kind, option, contents, self).width(), height)
 
     def paintEvent(self, _event) -> None:  # noqa: N802
         style, kind = self.style(), QtWidgets.QStyle.ComplexControl.CC_ComboBox
@@ -82,6 +108,7 @@ def choices(name: str, names: dict[Any, str], tip: str) -> Box:
     box = Box(name, tip)
     for member, words in names.items():
         box.addItem(tr(words), member.value)
+    box.fit(*map(tr, names.values()))
     return box
 
 
@@ -105,26 +132,65 @@ def decimal(name: str, high: float, step: float, tip: str):
     return box
 
 
+class Row(QtWidgets.QWidget):
+    """A widget beside its label, or below it where there is no room beside it; it comes and goes with the widget."""
+
+    def __init__(self, words: str, widget) -> None:
+        super().__init__()
+        self._line = QtWidgets.QBoxLayout(Direction.LeftToRight, self)
+        self._line.setSpacing(0)
+        self._label = QtWidgets.QLabel(words) if words else None
+        if self._label is not None:
+            self._label.setBuddy(widget)
+            self._line.addWidget(self._label)
+        self._line.addWidget(widget, 1)
+        self._arrange()
+        widget.installEventFilter(self)
+        self.setHidden(widget.isHidden())
+
+    def minimumSizeHint(self):  # noqa: N802 - Qt's name
+        """As wide as it is with the label above, whether that is there now or not."""
+        return QtCore.QSize(max(self._label_width(), self._least()), self._line.minimumSize().height())
+
+    def event(self, event) -> bool:
+        """Look for the room anew when it changes, or what is needed."""
+        if event.type() in (QtCore.QEvent.Type.Resize, QtCore.QEvent.Type.LayoutRequest):
+            self._arrange()
+        return super().event(event)
+
+    def eventFilter(self, watched, event) -> bool:  # noqa: N802 - Qt's name
+        """Follow the widget."""
+        if event.type() in (QtCore.QEvent.Type.ShowToParent, QtCore.QEvent.Type.HideToParent):
+            self.setHidden(watched.isHidden())
+        return super().eventFilter(watched, event)
+
+    def _arrange(self) -> None:
+        column = self._label_width()
+        is_beside = column + self._least() <= self.width()
+        direction = Direction.LeftToRight if is_beside else Direction.TopToBottom
+        if self._line.direction() != direction:
+            self._line.setDirection(direction)
+            self._line.setSpacing(0 if is_beside else LABEL_SPACE)
+        self._line.setContentsMargins(column if is_beside and self._label is None else 0, 0, 0, 0)
+        if self._label is not None:
+            self._label.setMinimumWidth(column)
+
+    def _least(self) -> int:
+        return self._line.itemAt(self._line.count() - 1).minimumSize().width()
+
+    def _label_width(self) -> int:
+        """Return the width of the column of labels, which is the same in the whole docker."""
+        longest = (tr("Foreground"), tr("Background"), tr("Decoding"), tr("Strength"), tr("New jobs"))
+        return max(self.fontMetrics().horizontalAdvance(words) for words in longest) + 10
+
+
 def grid(holder, rows: list) -> None:
-    """Lay out (label, widget) pairs below each other; every label column is as wide as the widest of all of them."""
-    table = QtWidgets.QGridLayout(holder)
-    table.setContentsMargins(0, 0, 0, 0)
-    table.setHorizontalSpacing(8)
-    table.setVerticalSpacing(6)
-    table.setColumnStretch(1, 1)
-    table.setColumnMinimumWidth(0, label_width(holder))
-    for index, (words, widget) in enumerate(rows):
-        if words:
-            label = QtWidgets.QLabel(words)
-            label.setBuddy(widget)
-            table.addWidget(label, index, 0)
-        table.addWidget(widget, index, 1)
-
-
-def label_width(widget) -> int:
-    """Return the width of the column of labels, which is the same in all tables of the docker."""
-    longest = (tr("Foreground"), tr("Background"), tr("Decoding"), tr("Strength"))
-    return max(widget.fontMetrics().horizontalAdvance(words) for words in longest) + 2
+    """Lay out (label, widget) pairs below each other."""
+    column = QtWidgets.QVBoxLayout(holder)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(SPACE)
+    for words, widget in rows:
+        column.addWidget(Row(words, widget))
 
 
 def row(*widgets, stretch=None):
@@ -135,11 +201,4 @@ def row(*widgets, stretch=None):
     line.setSpacing(4)
     for widget in widgets:
         line.addWidget(widget, 1 if widget is stretch else 0)
-    return holder
-
-
-def labelled(words: str, widget):
-    """Put a widget beside its label, in line with the tables."""
-    holder = QtWidgets.QWidget()
-    grid(holder, [(words, widget)])
     return holder

@@ -22,37 +22,17 @@ def muted(palette):
     return mixed(palette.color(Role.WindowText), palette.color(Role.Window), 0.68)
 
 
+def faint(palette):
+    """Return the colour of what is seen only when it is looked for."""
+    return mixed(palette.color(Role.WindowText), palette.color(Role.Window), 0.35)
+
+
 def warning(palette):
     """Return (text, background, border) of an error: red on the window's own colour, dark or light."""
     window = palette.color(Role.Window)
     dark = window.lightness() < 128
     red = QtGui.QColor(255, 110, 100) if dark else QtGui.QColor(176, 20, 20)
     return mixed(red, palette.color(Role.WindowText), 0.35), mixed(red, window, 0.12), mixed(red, window, 0.45)
-
-
-def die_icon(palette, size: int = 16):
-    """Draw a die showing five."""
-    icon = QtGui.QIcon()
-    for group, mode in (
-        (QtGui.QPalette.ColorGroup.Active, QtGui.QIcon.Mode.Normal),
-        (QtGui.QPalette.ColorGroup.Disabled, QtGui.QIcon.Mode.Disabled),
-    ):
-        picture = QtGui.QPixmap(size * 2, size * 2)
-        picture.fill(QtCore.Qt.GlobalColor.transparent)
-        painter = QtGui.QPainter(picture)
-        painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-        painter.scale(size * 2 / 16, size * 2 / 16)
-        colour = palette.color(group, Role.ButtonText)
-        painter.setPen(QtGui.QPen(colour, 1.4))
-        painter.drawRoundedRect(QtCore.QRectF(1.5, 1.5, 13, 13), 3, 3)
-        painter.setPen(QtCore.Qt.PenStyle.NoPen)
-        painter.setBrush(colour)
-        for x, y in ((5, 5), (11, 5), (8, 8), (5, 11), (11, 11)):
-            painter.drawEllipse(QtCore.QPointF(x, y), 1.3, 1.3)
-        painter.end()
-        picture.setDevicePixelRatio(2)
-        icon.addPixmap(picture, mode)
-    return icon
 
 
 def draw_star(picture, centre, radius: float) -> None:
@@ -85,26 +65,6 @@ def draw_warning(picture, centre, radius: float) -> None:
     painter.end()
 
 
-def eye_icon(palette, size: int = 16):
-    """Draw an eye."""
-    picture = QtGui.QPixmap(size * 2, size * 2)
-    picture.fill(QtCore.Qt.GlobalColor.transparent)
-    painter = QtGui.QPainter(picture)
-    painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-    painter.scale(size * 2 / 16, size * 2 / 16)
-    colour = palette.color(Role.ButtonText)
-    lids = QtGui.QPainterPath(QtCore.QPointF(1, 8))
-    lids.quadTo(8, 1.5, 15, 8)
-    lids.quadTo(8, 14.5, 1, 8)
-    painter.strokePath(lids, QtGui.QPen(colour, 1.4))
-    painter.setPen(QtCore.Qt.PenStyle.NoPen)
-    painter.setBrush(colour)
-    painter.drawEllipse(QtCore.QPointF(8, 8), 2.3, 2.3)
-    painter.end()
-    picture.setDevicePixelRatio(2)
-    return QtGui.QIcon(picture)
-
-
 def on_checkerboard(image, palette, side: int, ratio: float = 1.0):
     """Draw a `QImage` into a square of `side` pixels over a checkerboard; None gives an empty frame.
 
@@ -115,7 +75,7 @@ def on_checkerboard(image, palette, side: int, ratio: float = 1.0):
     picture.fill(QtCore.Qt.GlobalColor.transparent)
     painter = QtGui.QPainter(picture)
     if image is None or image.isNull():
-        painter.setPen(mixed(palette.color(Role.WindowText), palette.color(Role.Window), 0.3))
+        painter.setPen(faint(palette))
         painter.drawRect(0, 0, side - 1, side - 1)
     else:
         size = image.size().scaled(side, side, QtCore.Qt.AspectRatioMode.KeepAspectRatio)

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+from .. import canvas
 from ..operations import SOURCES, Task, name_of
 from ..protocol.job import ModelInfo
-from ..protocol.limits import MAX_BATCH, MAX_SIDE, MIN_SIDE
+from ..protocol.limits import MAX_BATCH
 from ..protocol.request import Source
 from ..qt import QtCore, QtWidgets
-from ..settings import Settings, SizeMode
+from ..settings import Settings
 from ..translation import mark, told, tr
 from . import fields
 from .advanced import Advanced
+from .icons import IconButton, cross, download, server
 from .layer_prompts import LayerPrompts
 from .objects import ObjectList
-from .parts import MainButton, Message, Note, PaletteChange, Section, SeedRow
+from .parts import MainButton, Message, Note, PaletteChange, Progress, Quiet, Section, State
 from .picker import LayerPicker
+from .place import PlaceBox
 from .prompt import PromptEdit, Vocabulary
+from .scrolling import FieldsArea
+from .seed import SeedRow
 from .selector import OperationSelector
+from .size import Size
 from .style_row import StyleRow
 
-SPACE = 6
-SIZE_NAMES = {
-    SizeMode.SELECTION: mark("Selection, else all"),
-    SizeMode.DOCUMENT: mark("Document"),
-    SizeMode.OWN: mark("Own size"),
-}
-PLACES = {
-    "top": mark("On top of all layers"),
-    "above": mark("Above the active layer"),
-    "below": mark("Below the active layer"),
-    "group": mark("In the active group"),
-    "replace": mark("In place of the layer"),
-}
-"""Values of `canvas.Place`, and what they are called."""
 WAYS = {(Source.FOREGROUND,): mark("A foreground"), (Source.BACKGROUND,): mark("A background")}
 Policy = QtWidgets.QSizePolicy.Policy
 
 
 class Panel(QtWidgets.QWidget):
-    """The fields above, which scroll when there is little room, and below them what is always at hand."""
+    """The fields above, which scroll when there is little room, and below them what is always at hand.
+
+    What comes and goes lies below Generate, so that it stays under the mouse.
+    """
 
     edited = QtCore.pyqtSignal()
     """One of the fields has another value."""
@@ -50,21 +45,21 @@ class Panel(QtWidgets.QWidget):
         self._make_operation()
         self._make_prompts()
         self._make_model()
-        self._make_size()
+        self.result_size = Size()
+        self.seed = SeedRow()
+        self.batch = fields.whole(
+            "batch", 1, MAX_BATCH, tr("How many pictures; they become layers of one group, the first one shown.")
+        )
+        self.place = PlaceBox()
         self._make_controls()
         self._fields = self._bound()
         above = self._above()
         self._above_column = above.layout()
-        scroll = QtWidgets.QScrollArea()
-        scroll.setObjectName("fields")
-        scroll.setWidget(above)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area = FieldsArea(above)
         self._column = QtWidgets.QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
-        self._column.addWidget(scroll, 1)
+        self._column.addWidget(self._area)
         self._column.addWidget(self._below())
         self._connect()
         self.show_task()
@@ -78,11 +73,11 @@ class Panel(QtWidgets.QWidget):
         """Follow the theme, with those parts that cannot do so by themselves."""
         super().changeEvent(event)
         if event.type() == PaletteChange:
-            for part in (*self.findChildren(Note), *self.findChildren(Message)):
+            for part in (*self.findChildren(Quiet), *self.findChildren(Message), self._area):
                 part.follow_theme()
 
     def embed(self, queue, results) -> None:
-        """Put the list of jobs below the progress bar, and the results below that, where they share the room."""
+        """Put the list of jobs below the progress bar, and below that the results, which have what is left."""
         self._column.addWidget(queue)
         self._column.addWidget(results, 1)
 
@@ -155,7 +150,7 @@ class Panel(QtWidgets.QWidget):
             picker.setVisible(source in self.sources)
         self.strength_row.setVisible(task.redraws)
         self.compare.setVisible(task.reblends)
-        self.place.model().item(self.place.findData("replace")).setEnabled(task.refines)
+        self.place.show_for(task.refines)
         self.layer_prompts.setVisible(bool(task.prompted))
         self.layer_prompt_lines.show_for(task.prompted)
         self.generate.say(tr(task.button), tr(task.name))
@@ -172,21 +167,18 @@ class Panel(QtWidgets.QWidget):
     def show_cancel(self, jobs: int) -> None:
         """Offer to cancel the job that is going on, or all of `jobs`."""
         self.cancel.setEnabled(jobs > 0)
-        self.cancel.setToolTip(tr("Cancel the oldest job; the arrow offers all of them.") if jobs > 1 else "")
+        self.cancel.setToolTip(tr("Cancel the oldest job; the arrow offers all of them.") if jobs > 1 else tr("Cancel"))
         self.cancel_all.setText(tr("Cancel all {count} jobs", count=jobs) if jobs > 1 else tr("Cancel all"))
 
     def show_status(self, text: str) -> None:
         """Show a quiet line while no job is going on."""
         self.status.setText(text)
+        self.status.setToolTip(text)
         self.below.setCurrentWidget(self.status)
 
     def show_progress(self, text: str, fraction: float) -> None:
         """Show how far a job is, 0 to 1, and in words."""
-        # Without this, Qt paints the bar before it goes on, and with it the canvas: 20 ms for each step of a job.
-        self.progress.setUpdatesEnabled(False)
-        self.progress.setValue(round(fraction * self.progress.maximum()))
-        self.progress.setFormat(text)
-        self.progress.setUpdatesEnabled(True)
+        self.progress.say(text, fraction)
         self.below.setCurrentWidget(self.progress)
 
     # The widgets
@@ -195,12 +187,13 @@ class Panel(QtWidgets.QWidget):
         self.operation = OperationSelector()
         self.operation_note = Note("operation_note")
         self.way = fields.Box("way", tr("What there is already."))
-        self.way_row = fields.labelled(tr("From"), self.way)
-        self.pickers = {source: LayerPicker(source.value, tr(name)) for source, name in SOURCES.items()}
+        self.way_row = fields.Row(tr("From"), self.way)
+        usual = [tr(name) for name in canvas.MOVING.values()]
+        self.pickers = {source: LayerPicker(source.value, tr(name), usual) for source, name in SOURCES.items()}
         self.strength = fields.decimal(
             "strength", 1, 0.05, tr("How much is drawn anew: 0 keeps the layer, 1 keeps nothing of it.")
         )
-        self.strength_row = fields.labelled(tr("Strength"), self.strength)
+        self.strength_row = fields.Row(tr("Strength"), self.strength)
 
     def _make_prompts(self) -> None:
         self.vocabulary = Vocabulary()
@@ -220,10 +213,7 @@ class Panel(QtWidgets.QWidget):
         self.objects.setText("?")
         self.objects.hide()
         self.object_list = ObjectList(self)
-        self.install = QtWidgets.QToolButton()
-        self.install.setObjectName("models")
-        self.install.setText("…")
-        self.install.setToolTip(tr("Install and remove models"))
+        self.install = IconButton("models", download, tr("Install and remove models"))
         self.note = Note("model_note")
         self.note.hide()
         self.install_note = Note("install_note")
@@ -231,31 +221,6 @@ class Panel(QtWidgets.QWidget):
         self.styles = StyleRow()
         self.advanced_fields = Advanced()
         self.advanced = Section(tr("Advanced"), "advanced", self.advanced_fields)
-
-    def _make_size(self) -> None:
-        self.size_mode = fields.choices("size_mode", SIZE_NAMES, tr("Which part of the document the result is for."))
-        self.own_width, self.own_height = self._side("own_width"), self._side("own_height")
-        self.own_size = fields.row(self.own_width, QtWidgets.QLabel("×"), self.own_height)
-        self.clip = QtWidgets.QCheckBox(tr("Clip to its edge"))
-        self.clip.setObjectName("clip")
-        self.clip.setToolTip(tr("Where an area is selected in part, at a soft edge, the result is as transparent."))
-        self.size_note = Note("size_note")
-        self.size_note.hide()
-        self.seed = SeedRow()
-        self.batch = fields.whole(
-            "batch", 1, MAX_BATCH, tr("How many pictures; they become layers of one group, the first one shown.")
-        )
-
-        self.place = fields.Box("place", tr("Where in the stack of layers the result goes."))
-        for place, name in PLACES.items():
-            self.place.addItem(tr(name), place)
-
-    def _side(self, name: str):
-        field = fields.whole(name, MIN_SIDE, MAX_SIDE, "")
-        field.setSingleStep(64)
-        field.setSuffix(" px")
-        field.setSizePolicy(Policy.Expanding, Policy.Fixed)
-        return field
 
     def _make_controls(self) -> None:
         self.generate = MainButton("generate")
@@ -266,26 +231,18 @@ class Panel(QtWidgets.QWidget):
         self.compare.setCheckable(True)
         self.show_compare(False, False)
         # One button with a menu rather than a second button, which would move others under the mouse.
-        self.cancel = QtWidgets.QToolButton()
-        self.cancel.setText(tr("Cancel"))
-        self.cancel.setObjectName("cancel")
+        self.cancel = IconButton("cancel", cross, "")
         self.cancel.setMinimumHeight(30)
         self.cancel.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self.cancel_menu = QtWidgets.QMenu(self.cancel)
         self.cancel_menu.setObjectName("cancel_menu")
         self.cancel_all = self.cancel_menu.addAction(tr("Cancel all"))
         self.cancel.setMenu(self.cancel_menu)
-        self.progress = QtWidgets.QProgressBar()
-        self.progress.setObjectName("progress")
-        self.progress.setRange(0, 1000)
+        self.progress = Progress("progress")
         self.error = Message("error", tr("Copy"), "error_copy", tr("Close"), alarming=True)
         self.kept = Message("kept", tr("Insert"), "insert", tr("Discard"), alarming=False)
-        self.status = Note("status")
-        self.backend = QtWidgets.QToolButton()
-        self.backend.setObjectName("backend")
-        self.backend.setText("…")
-        self.backend.setAutoRaise(True)
-        self.backend.setToolTip(tr("The backend: another machine, memory, log"))
+        self.status = State("status")
+        self.backend = IconButton("backend", server, tr("The backend: another machine, memory, log"))
         # In one place, so that nothing moves under the mouse when a job begins or ends.
         self.below = QtWidgets.QStackedWidget()
         self.below.addWidget(self.status)
@@ -308,21 +265,15 @@ class Panel(QtWidgets.QWidget):
             "negative": fields.text(self.negative),
             **self.layer_prompt_lines.fields,
             "style": fields.Field(self.styles.wanted, self.styles.want, self.styles.chosen),
+            "own_style": fields.Field(self.styles.is_own, self.styles.set_own, self.styles.chosen),
             "model": fields.Field(
                 lambda: self.model.currentData() or "", self._choose_model, self.model.currentIndexChanged
             ),
-            "size_mode": fields.choice(self.size_mode, SizeMode),
-            "width": fields.number(self.own_width),
-            "height": fields.number(self.own_height),
+            **self.result_size.fields,
             "seed": fields.Field(self.seed.seed, lambda _: None, self.seed.changed),
             "random_seed": fields.Field(self.seed.die.isChecked, lambda _: None, self.seed.changed),
             "batch": fields.number(self.batch),
-            "clip": fields.check(self.clip),
-            "place": fields.Field(
-                self.place.currentData,
-                lambda place: self.place.setCurrentIndex(max(0, self.place.findData(place))),
-                self.place.currentIndexChanged,
-            ),  # fmt: skip
+            "place": fields.Field(self.place.wanted, self.place.want, self.place.wanted_another),
             "strength": fields.number(self.strength),
             **self.advanced_fields.fields,
             "advanced": fields.fold(self.advanced),
@@ -334,37 +285,26 @@ class Panel(QtWidgets.QWidget):
             field.changed.connect(lambda *_: self.edited.emit())
         self.operation.currentIndexChanged.connect(lambda *_: self.show_task())
         self.way.currentIndexChanged.connect(lambda *_: self.show_task())
-        self.size_mode.currentIndexChanged.connect(lambda *_: self._own_size_shown())
-        self._own_size_shown()
         self.objects.clicked.connect(lambda: self.object_list.open_at(self.objects, self.vocabulary.names))
         self.object_list.chosen.connect(self.prompt.add)
 
     def _above(self):
-        table = QtWidgets.QWidget()
-        fields.grid(
-            table,
-            [
-                (tr("Model"), fields.row(self.model, self.objects, self.install, stretch=self.model)),
-                ("", self.note),
-                ("", self.install_note),
-                (tr("Size"), self.size_mode),
-                ("", self.own_size),
-                ("", self.clip),
-                ("", self.size_note),
-                (tr("Seed"), self.seed),
-                (tr("Images"), self.batch),
-                (tr("Insert"), self.place),
-            ],
-        )
+        model, rest = QtWidgets.QWidget(), QtWidgets.QWidget()
+        chosen = fields.row(self.model, self.objects, self.install, stretch=self.model)
+        fields.grid(model, [(tr("Model"), chosen), ("", self.note), ("", self.install_note)])
+        fields.grid(rest, [(tr("Seed"), self.seed), (tr("Images"), self.batch), (tr("Place"), self.place)])
         pickers = self.pickers.values()
-        return _column(
+        holder = _column(
             self.operation, self.operation_note, self.way_row, *pickers, self.strength_row, self.prompt,
-            self.negative, self.layer_prompts, self.styles, table, self.advanced, stretch=True,
+            self.negative, self.layer_prompts, self.styles, model, self.result_size, rest, self.advanced,
+            right=0,  # it is that of the scroll bar
         )  # fmt: skip
+        holder.layout().addStretch(1)
+        return holder
 
     def _below(self):
         buttons = fields.row(self.generate, self.compare, self.cancel, stretch=self.generate)
-        return _column(self.error, self.kept, buttons, fields.row(self.below, self.backend, stretch=self.below))
+        return _column(buttons, fields.row(self.below, self.backend, stretch=self.below), self.error, self.kept)
 
     def _reason_shown(self) -> None:
         """Say why the chosen operation is not possible: it may have been chosen before the model."""
@@ -375,19 +315,12 @@ class Panel(QtWidgets.QWidget):
         if index >= 0:
             self.model.setCurrentIndex(index)
 
-    def _own_size_shown(self) -> None:
-        mode = self.size_mode.currentData()
-        self.own_size.setVisible(mode == SizeMode.OWN.value)
-        self.clip.setVisible(mode == SizeMode.SELECTION.value)
 
-
-def _column(*widgets, stretch: bool = False):
+def _column(*widgets, right: int = fields.RIGHT):
     holder = QtWidgets.QWidget()
     column = QtWidgets.QVBoxLayout(holder)
-    column.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
-    column.setSpacing(SPACE)
+    column.setContentsMargins(fields.SPACE, fields.SPACE, right, fields.SPACE)
+    column.setSpacing(fields.SPACE)
     for widget in widgets:
         column.addWidget(widget)
-    if stretch:
-        column.addStretch(1)
     return holder

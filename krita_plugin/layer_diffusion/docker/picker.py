@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from ..qt import QtCore, QtWidgets
 from ..translation import tr
-from . import look
-from .fields import Box, label_width
+from . import fields, look
 
 SIDE = 44
 """Pixels, of the square that the thumbnail fits into."""
@@ -18,24 +17,18 @@ class LayerPicker(QtWidgets.QWidget):
 
     changed = QtCore.pyqtSignal()
 
-    def __init__(self, name: str, label: str) -> None:
+    def __init__(self, name: str, label: str, usual: Sequence[str]) -> None:
+        """`usual` are names that every document offers."""
         super().__init__()
         self.setObjectName(f"{name}_picker")
-        self.label = QtWidgets.QLabel(label)
-        self.label.setMinimumWidth(label_width(self))
-        self.box = Box(name)
+        self.box = fields.Box(name)
+        self.box.fit(*usual)
         self.box.activated.connect(lambda *_: self._chosen())
-        self.label.setBuddy(self.box)
         self.picture = QtWidgets.QLabel()
         self.picture.setObjectName(f"{name}_thumbnail")
         self.picture.setFixedSize(SIDE, SIDE)
         self.picture.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
-        line = QtWidgets.QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(8)
-        line.addWidget(self.label)
-        line.addWidget(self.box, 1)
-        line.addWidget(self.picture)
+        fields.grid(self, [(label, fields.row(self.box, self.picture, stretch=self.box))])
         self._offered: list[tuple[str, str]] = []
         self._wanted = ""
         self.show_picture(None, "")

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from ..jobs import Job, Order, Stage
 from ..qt import QtCore, QtWidgets
 from ..translation import mark, tr
-from .fields import Box
+from . import fields
+from .parts import Lines
 
 ORDERS = {
-    Order.LAST: mark("Add to the queue"),
-    Order.FIRST: mark("Next in the queue"),
-    Order.INSTEAD: mark("Replace the queue"),
+    Order.LAST: mark("at the end"),
+    Order.FIRST: mark("first"),
+    Order.INSTEAD: mark("instead of all others"),
 }
 TIPS = {
     Order.LAST: mark("The next job runs after all others."),
@@ -20,7 +21,6 @@ TIPS = {
     Order.INSTEAD: mark("All other jobs are cancelled when the next one is asked for."),
 }
 POPUP = (280, 220)
-Policy = QtWidgets.QSizePolicy.Policy
 
 
 class QueueView(QtWidgets.QWidget):
@@ -35,21 +35,20 @@ class QueueView(QtWidgets.QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("queue_view")
-        self.order_box = Box("queue_order")
+        self.order_box = fields.Box("queue_order")
         for index, (order, words) in enumerate(ORDERS.items()):
             self.order_box.addItem(tr(words), order)
             self.order_box.setItemData(index, tr(TIPS[order]), QtCore.Qt.ItemDataRole.ToolTipRole)
+        self.order_box.fit(*map(tr, ORDERS.values()))
         self.order_box.currentIndexChanged.connect(lambda *_: self._explain())
         self.button = QtWidgets.QToolButton()
         self.button.setObjectName("queue")
         self.button.setToolTip(tr("The jobs that are going on and wait."))
         self.button.clicked.connect(lambda: self.popup.open_at(self.button))
         self.popup = _Jobs(self)
-        row = QtWidgets.QHBoxLayout(self)
-        row.setContentsMargins(6, 0, 6, 4)
-        row.setSpacing(4)
-        row.addWidget(self.order_box, 1)
-        row.addWidget(self.button)
+        line = fields.row(self.order_box, self.button, stretch=self.order_box)
+        fields.grid(self, [(tr("New jobs"), line)])
+        self.setContentsMargins(fields.SPACE, 0, fields.RIGHT, 4)
         self._explain()
         self.show_jobs(())
 
@@ -130,10 +129,7 @@ class _Row(QtWidgets.QWidget):
         self.setObjectName(f"queue_{job.id}")
         self.number = QtWidgets.QLabel()
         self.number.setFixedWidth(self.fontMetrics().horizontalAdvance("00."))
-        self.words = QtWidgets.QLabel()
-        self.words.setObjectName("queue_words")
-        self.words.setTextFormat(QtCore.Qt.TextFormat.PlainText)
-        self.words.setSizePolicy(Policy.Ignored, Policy.Fixed)
+        self.words = Lines("queue_words")
         self.first = self._button("queue_first", "↑", tr("Run it before all others that wait."))
         self.first.clicked.connect(lambda: queue.moved_first.emit(job.id))
         self.cancel = self._button("queue_cancel", "×", tr("Cancel this job."))

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ..cards import Card
 from ..qt import QtCore, QtWidgets
 from ..translation import told, tr
-from . import look
+from . import fields
+from .icons import IconButton, eye, menu
 from .parts import Note
 from .results_list import CardList, Going
 from .results_menu import REMAKES, Act, WhyNot, add, fill
@@ -38,12 +39,8 @@ class ResultsView(QtWidgets.QWidget):
         self.applies.setToolTip(tr("New results go into the document as layers; without it they wait here."))
         self.applies.setChecked(True)
         self.applies.toggled.connect(self.applying)
-        self.live = QtWidgets.QToolButton()
-        self.live.setObjectName("live_preview")
-        self.live.setCheckable(True)
-        self.live.setAutoRaise(True)
-        self.live.setIcon(look.eye_icon(self.palette()))
-        self.live.setToolTip(tr("Show on the canvas what comes into being while a job runs."))
+        tip = tr("Show on the canvas what comes into being while a job runs.")
+        self.live = IconButton("live_preview", eye, tip, checkable=True)
         self.cards = CardList()
         self.cards.clicked_card.connect(self._clicked)
         self.cards.moved_to.connect(self._moved)
@@ -58,12 +55,13 @@ class ResultsView(QtWidgets.QWidget):
         head.addWidget(self.applies)
         head.addWidget(self.live)
         column = QtWidgets.QVBoxLayout(self)
-        column.setContentsMargins(6, 2, 6, 6)
+        column.setContentsMargins(fields.SPACE, 2, fields.RIGHT, fields.SPACE)
         column.setSpacing(4)
         column.addLayout(head)
-        column.addWidget(self.cards, 1)
+        column.addWidget(self.cards, 1000)
         column.addWidget(self.advice)
         column.addWidget(self.buttons)
+        column.addStretch(1)  # of the room that the cards do not need
         self._show_parts()
 
     def show_cards(self, cards: Sequence[Card]) -> None:
@@ -77,12 +75,6 @@ class ResultsView(QtWidgets.QWidget):
         """Show the jobs that are going on for the document in front."""
         self.cards.show_going(going)
         self._show_parts()
-
-    def changeEvent(self, event) -> None:  # noqa: N802 - Qt's name
-        """Follow the theme."""
-        if event.type() == QtCore.QEvent.Type.PaletteChange:
-            self.live.setIcon(look.eye_icon(self.palette()))
-        super().changeEvent(event)
 
     def show_previewed(self, card_id: str) -> None:
         """Say which card is on the canvas, "" for none."""
@@ -110,11 +102,8 @@ class ResultsView(QtWidgets.QWidget):
         self.star.setCheckable(True)
         self.star.setToolTip(tr("Favourites stay when the history has no more room."))
         self.star.clicked.connect(lambda: self._ask(Act.FAVOURITE, None))
-        self.more = QtWidgets.QToolButton()
-        self.more.setObjectName("card_more")
-        self.more.setText("…")
-        self.more.setToolTip(tr("Copy, save, use as condition, delete"))
-        # A button with a menu of its own would draw an arrow over the dots.
+        self.more = IconButton("card_more", menu, tr("Copy, save, use as condition, delete"))
+        # A button with a menu of its own would draw an arrow over the icon.
         self.more.clicked.connect(lambda: self.menu.popup(self.more.mapToGlobal(self.more.rect().topLeft())))
         self.menu = QtWidgets.QMenu(self)
         self.menu.setObjectName("card_menu")
@@ -131,7 +120,6 @@ class ResultsView(QtWidgets.QWidget):
         is_empty = self.cards.count() == 0
         for part in (self.cards, self.buttons):
             part.setVisible(not is_empty)
-        self.setSizePolicy(Policy.Preferred, Policy.Fixed if is_empty else Policy.Expanding)
         self._enable()
 
     def _enable(self) -> None:

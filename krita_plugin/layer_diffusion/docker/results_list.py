@@ -54,7 +54,8 @@ class CardList(QtWidgets.QListWidget):
         self.setItemDelegate(_Framed(self))
         self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setMinimumHeight(SIDE + 3 * MARGIN)
+        self.setMinimumHeight(self._height_of(1))
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
         self.setContextMenuPolicy(QtCore.Qt.ContextMenuPolicy.CustomContextMenu)
         self.cards: tuple[Card, ...] = ()
         self._going: tuple[Going, ...] = ()
@@ -100,6 +101,15 @@ class CardList(QtWidgets.QListWidget):
             self._going = tuple(going)
             for row, one in enumerate(self._going):
                 self._draw_going(self.item(row), one)
+
+    def sizeHint(self):  # noqa: N802 - Qt's name
+        """One row of cards; there may be room for more."""
+        return QtCore.QSize(0, self.minimumHeight())
+
+    def resizeEvent(self, event) -> None:  # noqa: N802 - Qt's name
+        """The cards lie in other rows at another width."""
+        super().resizeEvent(event)
+        self._end_with_rows()
 
     def event(self, event) -> bool:
         """Keep our keys from Krita's own shortcuts."""
@@ -166,7 +176,16 @@ class CardList(QtWidgets.QListWidget):
                 self.setAutoScroll(False)  # the chosen one need not be seen
                 self.setCurrentItem(item)
                 self.setAutoScroll(True)
+        self._end_with_rows()
         self._draw_next()  # most often it is the only one
+
+    def _end_with_rows(self) -> None:
+        """Be no higher than the rows of cards."""
+        beside = max(1, self.viewport().width() // self.gridSize().width())
+        self.setMaximumHeight(self._height_of(max(1, -(-self.count() // beside))))
+
+    def _height_of(self, rows: int) -> int:
+        return rows * self.gridSize().height() + 2 * self.frameWidth()
 
     def _draw_next(self) -> None:
         """Drawing one takes a millisecond, and a history has many: one in each turn of the event loop."""

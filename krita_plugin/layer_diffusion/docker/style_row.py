@@ -8,6 +8,7 @@ from ..qt import QtCore, QtWidgets
 from ..styles import PROMPT, Style
 from ..translation import tr
 from . import fields
+from .icons import IconButton, pencil
 
 Data = QtCore.Qt.ItemDataRole
 
@@ -25,14 +26,11 @@ class StyleRow(QtWidgets.QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._styles: tuple[Style, ...] = ()
-        self._wanted = ""
+        self._wanted, self._is_own = "", False
         self.box = fields.Box("style")
         self.box.activated.connect(lambda *_: self._choose())
-        self.edit = QtWidgets.QToolButton()
-        self.edit.setObjectName("style_edit")
-        self.edit.setText("…")
-        self.edit.setCheckable(True)
-        self.edit.setToolTip(tr("Save the fields as a style of your own, or delete one."))
+        tip = tr("Save the fields as a style of your own, or delete one.")
+        self.edit = IconButton("style_edit", pencil, tip, checkable=True)
         self.name, self.prompt, self.negative = (QtWidgets.QLineEdit() for _ in range(3))
         for line, name in ((self.name, "name"), (self.prompt, "prompt"), (self.negative, "negative")):
             line.setObjectName(f"style_{name}")
@@ -63,7 +61,7 @@ class StyleRow(QtWidgets.QWidget):
         column = QtWidgets.QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        column.addWidget(fields.labelled(tr("Style"), fields.row(self.box, self.edit, stretch=self.box)))
+        column.addWidget(fields.Row(tr("Style"), fields.row(self.box, self.edit, stretch=self.box)))
         column.addWidget(self.editor)
 
     def wanted(self) -> str:
@@ -74,6 +72,14 @@ class StyleRow(QtWidgets.QWidget):
         """Choose a style by its name, without changing any field."""
         self._wanted = name
         self._select()
+
+    def is_own(self) -> bool:
+        """Whether the person chose the style, or that there is none."""
+        return self._is_own
+
+    def set_own(self, is_own: bool) -> None:
+        """Say who chose the style."""
+        self._is_own = is_own
 
     @property
     def style_chosen(self) -> Style:
@@ -90,6 +96,7 @@ class StyleRow(QtWidgets.QWidget):
             missing = "" if style.name in usable else tr("No model for this style is installed.")
             self.box.model().item(index).setEnabled(not missing)
             self.box.setItemData(index, missing or _about(style), Data.ToolTipRole)
+        self.box.fit(tr("None"), *(tr(style.name) for style in styles if not style.own))
         self._select()
 
     def _select(self) -> None:
@@ -103,7 +110,7 @@ class StyleRow(QtWidgets.QWidget):
         self._enable()
 
     def _choose(self) -> None:
-        self._wanted = self.box.currentData()
+        self._wanted, self._is_own = self.box.currentData(), True
         self._select()
         self.chosen.emit(self.style_chosen)
 
@@ -116,7 +123,7 @@ class StyleRow(QtWidgets.QWidget):
 
     def _save(self) -> None:
         texts = {"prompt": self.prompt.text().strip(), "negative": self.negative.text().strip()}
-        self._wanted = self.name.text().strip()
+        self._wanted, self._is_own = self.name.text().strip(), True
         self.saved.emit(Style(self._wanted, **texts, own=True))
 
 

@@ -11,6 +11,9 @@ from ..settings import Settings
 from ..styles import Style, Styles
 from ..translation import tr
 
+VALUES = ("sampler", "steps", "cfg")
+"""What a style sets, by the names that they have in it and in the fields."""
+
 
 class Styling:
     """`row` is a `StyleRow`; `fields` returns the fields as they are, `apply` shows changed ones."""
@@ -36,19 +39,32 @@ class Styling:
         usable = {style.name for style in styles if not models or style.model_of(models, "")}
         self._row.offer(styles, usable)
 
+    def follow(self, model: ModelInfo) -> None:
+        """Take the plugin's style for a model that was chosen, unless the person chose a style.
+
+        Of its values those are taken where nobody changed what the style before it had set.
+        """
+        now = self._fields()
+        style = self._styles.of(model)
+        if now.own_style or style.name == now.style:
+            return
+        before = next((other for other in self._styles.all() if other.name == now.style), Style(""))
+        names = [name for name in VALUES if getattr(now, name) == getattr(before, name)]
+        self._apply(replace(now, style=style.name, **{name: getattr(style, name) for name in names}))
+
     def _choose(self, style: Style) -> None:
         now = self._fields()
         if not style.name:
             self._apply(replace(now, style=""))
             return
         model = style.model_of(self._models, now.model) or now.model
-        values = {"sampler": style.sampler, "steps": style.steps, "cfg": style.cfg}
+        values = {name: getattr(style, name) for name in VALUES}
         self._apply(replace(now, style=style.name, model=model, **values))
 
     def _save(self, style: Style) -> None:
         now = self._fields()
         family = next((model.family for model in self._models if model.id == now.model), "")
-        values = {"sampler": now.sampler, "steps": now.steps, "cfg": now.cfg}
+        values = {name: getattr(now, name) for name in VALUES}
         whole = replace(style, family=family, model=now.model, **values)
         self._do(lambda: self._styles.put(whole), tr("The style could not be saved"))
         self._row.want(style.name)

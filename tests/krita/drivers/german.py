@@ -3,7 +3,10 @@
 The pictures go into the folder `args["folder"]`.
 """
 
-from looks import WIDE, narrow, operations, sized
+from pathlib import Path
+
+from fitting import cut_off, outside
+from looks import NARROW, WIDE, narrow, operations, shot, sized
 from vocabulary import Docker, paint
 
 
@@ -23,5 +26,35 @@ def run(h):
     group = yield from d.made(document, "a red apple")
     named = [layer.name() for layer in group.childNodes()]
     h.check("and the layers", named == ["Vordergrund: a red apple"], named)
-    yield from operations(h, d)
+    for index, picture in enumerate((yield from operations(h, d))):
+        picture.save(str(Path(h.args["folder"]) / f"operation_{index}.png"))
     yield from narrow(h, d)
+    yield from running(h, d)
+    yield from docked(h, d)
+
+
+def running(h, d):
+    """A job in its middle and one that waits, in a narrow docker."""
+    d.find("model").setCurrentIndex(0)
+    d.find("operation").setCurrentIndex(0)
+    for prompt in ("held", "held as well"):
+        yield from d.start(prompt)
+    yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")
+    h.check("while it runs, nothing is cut off", not cut_off(d), cut_off(d))
+    shot(h, d, "narrow")
+    (Path(h.args["root"]) / "gate").touch()
+    yield d.ready()
+
+
+def docked(h, d):
+    """In its place beside the canvas, as narrow as it can be there."""
+    from harness_driver.qt import QtCore
+
+    d.dock.setFloating(False)
+    yield 0.5
+    h.main_window().resizeDocks([d.dock], [NARROW[0]], QtCore.Qt.Orientation.Horizontal)
+    yield 0.5
+    h.record("docked", d.dock.width())
+    h.check("docked, nothing reaches beyond the edge", not outside(d.dock.panel), outside(d.dock.panel))
+    h.check("docked, nothing is cut off", not cut_off(d), cut_off(d))
+    shot(h, d, "docked")
