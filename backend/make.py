@@ -47,7 +47,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for role in Role:
         parser.add_argument(f"--{role.value}-prompt", metavar="PROMPT", help=f"for the {role.value} alone")
     for source in Source:
-        about = "a layer to refine" if source is Source.INIT else f"the {source.value} to start from"
+        about = f"the {source.value} to start from"
+        if source is Source.INIT:
+            about = "what is drawn anew: a layer to refine, or layers over each other to re-blend"
         parser.add_argument(f"--{source.value}", type=Path, metavar="FILE", help=about)
     parser.add_argument("--strength", type=float, help="0 to 1: how far --init is drawn anew")
     choice("--resize", Resize, "how a picture of another shape is brought to the size")

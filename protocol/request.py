@@ -23,12 +23,13 @@ class Operation(str, Enum):
     OBJECT_ON_BACKGROUND = "object_on_background"
     BACKGROUND_FOR_OBJECT = "background_for_object"
     BLEND = "blend"
+    REBLEND = "reblend"
     EXTRACT_FOREGROUND = "extract_foreground"
     EXTRACT_BACKGROUND = "extract_background"
 
     @property
     def needs(self) -> tuple[frozenset[Source], ...]:
-        """The sets of pictures it can start from; exactly one of them must be given, `Source.INIT` aside."""
+        """The sets of pictures it can start from; one must be given, beside `Source.INIT` where it `refines`."""
         return _NEEDS[self]
 
     @property
@@ -38,8 +39,8 @@ class Operation(str, Enum):
 
     @property
     def refines(self) -> bool:
-        """Whether its transparent layer or its blend may start from a picture: `Source.INIT`."""
-        return self not in (Operation.BACKGROUND_FOR_OBJECT, Operation.EXTRACT_BACKGROUND)
+        """Whether its transparent layer may start from a picture: `Source.INIT` besides what it needs."""
+        return Role.FOREGROUND in self.makes
 
 
 class Role(str, Enum):
@@ -65,6 +66,9 @@ _NEEDS = {
     Operation.OBJECT_ON_BACKGROUND: (frozenset({Source.BACKGROUND}),),
     Operation.BACKGROUND_FOR_OBJECT: (frozenset({Source.FOREGROUND}),),
     Operation.BLEND: (frozenset({Source.FOREGROUND}), frozenset({Source.BACKGROUND})),
+    Operation.REBLEND: (
+        frozenset({Source.FOREGROUND, Source.INIT}), frozenset({Source.BACKGROUND, Source.INIT}),
+    ),
     Operation.EXTRACT_FOREGROUND: (frozenset({Source.BACKGROUND, Source.BLEND}),),
     Operation.EXTRACT_BACKGROUND: (frozenset({Source.FOREGROUND, Source.BLEND}),),
 }
@@ -74,6 +78,7 @@ _MAKES = {
     Operation.OBJECT_ON_BACKGROUND: (Role.FOREGROUND, Role.BLEND),
     Operation.BACKGROUND_FOR_OBJECT: (Role.BACKGROUND, Role.BLEND),
     Operation.BLEND: (Role.BLEND,),
+    Operation.REBLEND: (Role.BLEND,),
     Operation.EXTRACT_FOREGROUND: (Role.FOREGROUND,),
     Operation.EXTRACT_BACKGROUND: (Role.BACKGROUND,),
 }
@@ -226,19 +231,16 @@ class Request:
         for picture in self.inputs:
             member("An input", picture, Input)
         sources = [picture.source for picture in self.inputs]
-        given = frozenset(sources) - {Source.INIT}
+        given = frozenset(sources) - ({Source.INIT} if self.operation.refines else set())
         if len(set(sources)) < len(sources) or given not in self.operation.needs:
             wanted = " or ".join(_listed(need) for need in self.operation.needs)
             fail(
                 ErrorCode.INVALID_REQUEST, f"The operation {self.operation.value!r} starts from {wanted}, not from "
                 f"{_listed(sources)}.", "Choose the layers that the operation needs, each once.",
             )
-        if Source.INIT in sources and not self.operation.refines:
-            fail(
-                ErrorCode.INVALID_REQUEST, f"The operation {self.operation.value!r} cannot refine a layer.",
-                "Refine with an operation that makes a transparent layer or a blend alone.",
-            )
 
 
 def _listed(sources: Iterable[Source]) -> str:
-    return " and ".join(f"a {source.value} picture" for source in sorted(sources)) or "no picture"
+    return " and ".join(
+        f"{'an' if source is Source.INIT else 'a'} {source.value} picture" for source in sorted(sources)
+    ) or "no picture"

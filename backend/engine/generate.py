@@ -126,7 +126,7 @@ class _Job:
         if index and (mode.family, mode.name) in CHAINED:
             sampler, stop_at = CHAINED[mode.family, mode.name]
         shown = {role: self._shown(role, images) for role in mode.conditions}
-        refined = Source.INIT in self.given and (mode.transparent or request.operation is Operation.BLEND)
+        refined = Source.INIT in self.given and (mode.transparent or request.operation is Operation.REBLEND)
         return Stage(
             mode, sampler, request.steps, request.cfg, stop_at, request.weight, request.decoding,
             texts, [self._seed(mode, index) for index in range(request.batch)], self.working, shown,
@@ -184,7 +184,7 @@ def _texts(request: Request, mode: Mode) -> tuple[Texts, tuple[LoraUse, ...]]:
         text, more = loras.extract(request.prompt_of(role))
         uses += tuple(use for use in more if use not in uses)
         own.append(", ".join(filter(None, (text, prompt))) if text else None)
-    if mode.family == "sdxl":
+    if mode.family == "sdxl" or mode.alone:
         return Texts(request.negative, own[0] or prompt, ()), uses
     return Texts(request.negative, prompt, tuple(own)), uses
 

@@ -87,7 +87,10 @@ def run(stage: Stage, loaded: Loaded, files: ModelFiles, cache: Cache, way: Way)
     guide = _guide(stage, loaded, channels)
     with loaded.device.holding(loaded.base.unet):
         way.check()
-        loaded.use_mode(stage.mode, files.layer(stage.mode.name), stage.weight)
+        if stage.mode.alone:
+            loaded.release()
+        else:
+            loaded.use_mode(stage.mode, files.layer(stage.mode.name), stage.weight)
         try:
             latents = _denoise(stage, loaded, files, cache, guide, control, init, way)
         finally:

@@ -271,7 +271,7 @@ def _lacks(family: str, operation: Operation, found: Collection[str]) -> str:
     for injection in Injection:
         for given in operation.needs:
             way = stages(family, operation, injection, given)
-            wanted = [mode.name for mode in way] + [DECODER] * any(mode.transparent for mode in way)
+            wanted = [mode.name for mode in way if not mode.alone] + [DECODER] * any(mode.transparent for mode in way)
             lacks.append([entry(family, name).name for name in wanted if name not in found])
     if not all(lacks):
         return ""

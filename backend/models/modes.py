@@ -17,7 +17,7 @@ class Mode:
 
     Attributes:
         family: of the base models that it fits.
-        name: as in the file's name.
+        name: as in the file's name; "" of the base model alone, which has no file.
         frames: the pictures it makes at once for each image, in the order of the batch's rows. A foreground is a
             transparent picture, everything else an opaque one.
         conditions: the pictures it starts from; in SDXL their latents follow the noise in this order as further
@@ -28,6 +28,11 @@ class Mode:
     name: str
     frames: tuple[Role, ...]
     conditions: tuple[Role, ...] = ()
+
+    @property
+    def alone(self) -> bool:
+        """Whether the base model draws alone."""
+        return not self.name
 
     @property
     def transparent(self) -> bool:
@@ -51,13 +56,16 @@ MODES = {
         Mode("sdxl", "bgble2fg", (_F,), (_B, _M)),
     )
 }
-"""(family, name) → mode."""
+"""(family, name) → mode, of all layer files."""
+ALONE = Mode("sd15", "", (_M,))
+"""What SD1.5 blends anew with: it has no layer file that makes a blend of two layers."""
 
 _SD15: dict[Operation, tuple[str, ...]] = {
     Operation.OBJECT: ("transparent_attn",),
     Operation.SCENE: ("joint",),
     Operation.OBJECT_ON_BACKGROUND: ("bg2fg",),
     Operation.BACKGROUND_FOR_OBJECT: ("fg2bg",),
+    Operation.REBLEND: ("",),
 }
 _SDXL: dict[Operation, tuple[str, ...]] = {
     Operation.OBJECT: ("transparent",),
@@ -65,6 +73,7 @@ _SDXL: dict[Operation, tuple[str, ...]] = {
     Operation.OBJECT_ON_BACKGROUND: ("bg2ble", "bgble2fg"),
     Operation.BACKGROUND_FOR_OBJECT: ("fg2ble", "fgble2bg"),
     Operation.BLEND: ("blend",),
+    Operation.REBLEND: ("blend",),
     Operation.EXTRACT_FOREGROUND: ("bgble2fg",),
     Operation.EXTRACT_BACKGROUND: ("fgble2bg",),
 }
@@ -93,4 +102,4 @@ def stages(
         "blend": "fg2ble" if Source.FOREGROUND in sources else "bg2ble",
     }
     names = OPERATIONS[family].get(operation, ())
-    return tuple(MODES[family, chosen.get(name) or name] for name in names)
+    return tuple(MODES[family, chosen.get(name, name)] if name else ALONE for name in names)

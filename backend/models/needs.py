@@ -20,7 +20,7 @@ def needed(request: Request, files: ModelFiles) -> tuple[Path, ...]:
     modes = stages(files.info.family, request.operation, request.injection, given)
     if not modes:
         fail(ErrorCode.UNSUPPORTED_OPERATION, f"{files.info.name} cannot do {request.operation.value!r}.")
-    used = [files.layer(mode.name) for mode in modes]
+    used = [files.layer(mode.name) for mode in modes if not mode.alone]
     if any(mode.transparent for mode in modes):
         used.append(files.transparent_decoder())
         if Source.INIT in given:

@@ -20,6 +20,7 @@ def request(
     prompts = {f"{role.value}_prompt": getattr(settings, f"{role.value}_prompt") for role in task.prompted}
     if not any(words.strip() for words in (settings.prompt, *prompts.values())) and not task.promptless:
         raise Trouble(tr("The prompt is empty."), tr("Type what should appear, for example: a red apple."))
+    strength = settings.strength if task.refines else settings.reblend_strength if task.reblends else 1.0
     prompt, negative = style.prompts(settings.prompt, settings.negative)
     return Request(
         operation=task.operation,
@@ -36,7 +37,7 @@ def request(
         injection=settings.injection,
         weight=settings.weight,
         stop_at=settings.stop_at,
-        strength=settings.strength if task.redraws else 1.0,
+        strength=strength,
         decoding=settings.decoding,
         inputs=inputs,
         **prompts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .protocol.job import ModelInfo
-from .protocol.request import Operation, Request, Role, Source
+from .protocol.request import Operation, Role, Source
 from .translation import mark, told, tr
 
 BUILTIN = "builtin"
@@ -21,7 +21,6 @@ class Task:
         operation: what the backend is asked for.
         name, button, about: its name, what Generate says, and a sentence for the tooltip; marked for translation.
         refines: whether it starts from a layer that is drawn anew: `Source.INIT`.
-        reblends: whether it starts from its layers as Krita shows them over each other: `Source.INIT` as well.
     """
 
     id: str
@@ -30,7 +29,11 @@ class Task:
     button: str
     about: str
     refines: bool = False
-    reblends: bool = False
+
+    @property
+    def reblends(self) -> bool:
+        """Whether it starts from its layers as Krita shows them over each other: `Source.INIT` as well."""
+        return self.operation is Operation.REBLEND
 
     @property
     def ways(self) -> tuple[tuple[Source, ...], ...]:
@@ -44,11 +47,6 @@ class Task:
     def promptless(self) -> bool:
         """Whether everything it needs is in its pictures, so that it can do without a prompt."""
         return self.reblends or self.operation in (Operation.EXTRACT_FOREGROUND, Operation.EXTRACT_BACKGROUND)
-
-    @property
-    def redraws(self) -> bool:
-        """Whether a strength says how far a picture is drawn anew."""
-        return self.refines or self.reblends
 
     @property
     def prompted(self) -> tuple[Role, ...]:
@@ -91,9 +89,8 @@ TASKS = (
         mark("A layer with transparency drawn anew, as far as Strength says."), refines=True,
     ),
     Task(
-        "reblend", Operation.BLEND, mark("Re-blend"), mark("Re-blend"),
+        "reblend", Operation.REBLEND, mark("Re-blend"), mark("Re-blend"),
         mark("The layers as they lie over each other now, drawn together anew, as far as Strength says."),
-        reblends=True,
     ),
 )  # fmt: skip
 BY_ID = {task.id: task for task in TASKS}
@@ -110,12 +107,6 @@ SOURCES = {
 def task_for(operation: Operation) -> Task:
     """Return the entry that asks for an operation alone."""
     return next(task for task in TASKS if task.operation is operation)
-
-
-def is_reblend(request: Request) -> bool:
-    """Whether a request draws layers together anew."""
-    sources = [picture.source for picture in request.inputs]
-    return request.operation is Operation.BLEND and Source.INIT in sources
 
 
 def name_of(model: ModelInfo) -> str:

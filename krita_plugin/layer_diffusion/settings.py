@@ -32,6 +32,7 @@ class Settings:
         clip: whether the softness of a selection clips the results for it.
         place: where in the stack results go, as `canvas.Place` counts.
         seed: the one last used when `random_seed` is on.
+        strength, reblend_strength: of refining and of re-blending, where more than a little leaves no likeness.
         advanced, layer_prompts: whether these parts are unfolded.
     """
 
@@ -64,6 +65,7 @@ class Settings:
     weight: float = 1.0
     stop_at: float = 1.0
     strength: float = 0.6
+    reblend_strength: float = 0.3
     decoding: Decoding = Decoding.FULL
     advanced: bool = False
     layer_prompts: bool = False
@@ -99,6 +101,7 @@ _RANGES = {
     "weight": (0, MAX_WEIGHT),
     "stop_at": (0, 1),
     "strength": (0, 1),
+    "reblend_strength": (0, 1),
     "way": (0, 1),
 }
 

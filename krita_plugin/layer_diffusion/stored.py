@@ -11,7 +11,7 @@ from .geometry import Area
 from .pixels import Picture
 from .protocol.job import Layer, LayerHeader
 from .protocol.messages import Done, Generate, parse
-from .protocol.request import Request
+from .protocol.request import Operation, Request, Source
 
 
 def read_generate(text: str) -> Generate:
@@ -20,7 +20,7 @@ def read_generate(text: str) -> Generate:
     Raises `ValueError`, `KeyError`, `TypeError` or `LayerDiffusionError` for anything else.
     """
     value = json.loads(text)
-    value["request"] = _completed(Request, Request, value["request"])
+    value["request"] = _request(value["request"])
     message = parse(json.dumps(value))
     if not isinstance(message, Generate):
         raise ValueError(text)
@@ -31,7 +31,7 @@ def read_done(text: str) -> Done:
     """Read a `Done` that `build` wrote, as `read_generate` does."""
     value = json.loads(text)
     layer_set = value["layer_set"]
-    layer_set["request"] = _completed(Request, Request, layer_set["request"])
+    layer_set["request"] = _request(layer_set["request"])
     layer_set["layers"] = [_completed(LayerHeader, Layer, layer) for layer in layer_set["layers"]]
     message = parse(json.dumps(value))
     if not isinstance(message, Done):
@@ -54,6 +54,15 @@ def read_typed(head: dict[str, Any]) -> str | None:
     """Return the prompt that was typed, as the first line of a file has it; earlier versions did not write it."""
     typed = head.get("typed")
     return None if typed is None else str(typed)
+
+
+def _request(value: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a request; to blend anew was once a blend that starts from a picture."""
+    request = _completed(Request, Request, value)
+    sources = [picture["source"] for picture in request["inputs"]]
+    if request["operation"] == Operation.BLEND.value and Source.INIT.value in sources:
+        request["operation"] = Operation.REBLEND.value
+    return request
 
 
 def _completed(kind: type, with_defaults: type, value: dict[str, Any]) -> dict[str, Any]:

@@ -24,14 +24,18 @@ SIDE = 256
 
 @pytest.fixture(scope="module")
 def layers():
-    """A function that asks for an operation and returns straight RGBA ``[H, W, 4]`` by role; the model stays loaded."""
+    """A function that asks for an operation and returns straight RGBA ``[H, W, 4]`` by role; the model stays loaded.
+
+    Pictures given are all of one size, which is the result's.
+    """
     files, cache = resolve("builtin"), Cache()
 
     def one(operation: Operation, prompt: str, given=(), seed: int = 1, **changes) -> dict[Role, np.ndarray]:
-        inputs = tuple(Input(source, SIDE, SIDE) for source, _ in given)
-        request = Request(operation, "builtin", prompt, "", SIDE, SIDE, 20, 5.0, seed, 1, inputs=inputs, **changes)
+        height, width = given[0][1].shape[:2] if given else (SIDE, SIDE)
+        inputs = tuple(Input(source, width, height) for source, _ in given)
+        request = Request(operation, "builtin", prompt, "", width, height, 20, 5.0, seed, 1, inputs=inputs, **changes)
         made = generate(request, [rgba.tobytes() for _, rgba in given], files, lambda _: None, lambda: False, cache)
-        return {layer.role: np.frombuffer(layer.pixels, np.uint8).reshape(SIDE, SIDE, 4) for layer in made.layers}
+        return {layer.role: np.frombuffer(layer.pixels, np.uint8).reshape(height, width, 4) for layer in made.layers}
 
     return one
 
@@ -167,3 +171,23 @@ def test_weights_survive_a_work_folder_unchanged(tmp_path: Path) -> None:
         assert all(torch.equal(made[key], ours[key]) for key in ours), name
     with pytest.raises(FileExistsError, match="another folder"):
         restore(WEIGHTS, tmp_path / "work")
+
+
+@pytest.mark.parametrize("part", [np.s_[:, :], np.s_[64:192, :], np.s_[:, 32:]], ids=["square", "wide", "tall"])
+def test_a_new_blend_stays_near_the_layers_and_leaves_them_with_strength(layers, draw, part) -> None:
+    penguin = draw("a penguin")
+    beach = layers(Operation.SCENE, "a beach ball on a beach")[Role.BACKGROUND]
+    both = np.dstack([over(penguin, beach).round(), beach[..., 3]]).astype(np.uint8)
+    given = [(Source.FOREGROUND, penguin[part].copy()), (Source.INIT, both[part].copy())]
+
+    def blended(strength: float, prompt: str = "") -> np.ndarray:
+        return layers(Operation.REBLEND, prompt, given, strength=strength)[Role.BLEND]
+
+    nothing, weak, strong, whole = (blended(strength) for strength in (0.0, 0.3, 0.6, 1.0))
+    off = [distance(blend, both[part]) for blend in (nothing, weak, strong, whole)]
+    assert 0 < off[0] < off[1] < off[2] < off[3] and off[1] < 12, off
+    # Not beside it either: every shift is further away.
+    shifted = [distance(np.roll(weak, by, axis), both[part]) for by in (-6, 6) for axis in (0, 1)]
+    assert off[1] < min(shifted), (off, shifted)
+    assert weak[..., 3].min() == 255
+    assert distance(blended(0.3, "a penguin on a beach"), weak) > 0

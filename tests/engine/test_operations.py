@@ -26,11 +26,13 @@ from tests.engine import tiny, tiny_sdxl
 FAMILIES = ("sd15", "sdxl")
 EVERY = [(family, operation) for family in FAMILIES for operation in OPERATIONS[family]]
 REFINING = [(family, operation) for family, operation in EVERY if operation.refines]
+ALONE = ("sd15", Operation.REBLEND)
+"""What the base model draws alone, from the picture of both layers."""
 F, B, M = Role.FOREGROUND, Role.BACKGROUND, Role.BLEND
 MADE = {
     Operation.OBJECT: (F,), Operation.SCENE: (B, F, M), Operation.OBJECT_ON_BACKGROUND: (F, M),
-    Operation.BACKGROUND_FOR_OBJECT: (B, M), Operation.BLEND: (M,), Operation.EXTRACT_FOREGROUND: (F,),
-    Operation.EXTRACT_BACKGROUND: (B,),
+    Operation.BACKGROUND_FOR_OBJECT: (B, M), Operation.BLEND: (M,), Operation.REBLEND: (M,),
+    Operation.EXTRACT_FOREGROUND: (F,), Operation.EXTRACT_BACKGROUND: (B,),
 }
 
 
@@ -62,7 +64,7 @@ def request(operation: Operation, extra: tuple[Source, ...] = (), **changes: Any
     sources = (*sorted(operation.needs[0]), *extra)
     settings: dict[str, Any] = dict(
         operation=operation, model="tiny", prompt="an apple", negative="ugly", width=64, height=64, steps=2, cfg=3.0,
-        seed=11, batch=1, inputs=tuple(Input(source, 64, 64) for source in sources),
+        seed=11, batch=1, strength=0.5, inputs=tuple(Input(source, 64, 64) for source in sources),
     )
     return Request(**settings | changes), [picture(source) for source in sources]
 
@@ -149,7 +151,8 @@ def test_each_condition_has_an_effect(family, operation, models, caches):
         changed = list(images)
         changed[index] = bytes(255 - value for value in images[index][:-1]) + images[index][-1:]
         after = generate(asked, changed, models[family], lambda _: None, lambda: False, caches[family])
-        assert any(not same(one, two, 0) for one, two in zip(before.layers, after.layers, strict=True))
+        seen = (family, operation) != ALONE or asked.inputs[index].source is Source.INIT
+        assert seen == any(not same(one, two, 0) for one, two in zip(before.layers, after.layers, strict=True))
 
 
 def test_a_blend_can_start_from_either_layer(models, caches):
@@ -194,18 +197,37 @@ def test_conditions_of_any_size_fit_any_request(family, mode, models, caches):
 
 @pytest.mark.parametrize(("family", "operation"), REFINING)
 def test_refining_keeps_what_the_strength_leaves(family, operation, models, caches):
-    role = F if F in operation.makes else M
-
     def refined(strength: float) -> Layer:
         result = run(family, models, caches, operation, Source.INIT, strength=strength, steps=8)
-        return next(layer for layer in result.layers if layer.role is role)
+        return next(layer for layer in result.layers if layer.role is F)
 
     weak, medium, strong = (refined(strength) for strength in (0.0, 0.4, 1.0))
     plain = run(family, models, caches, operation, steps=8)
-    drawn = next(layer for layer in plain.layers if layer.role is role)
+    drawn = next(layer for layer in plain.layers if layer.role is F)
     distances = [np.abs(pixels(one) - pixels(weak)).mean() for one in (medium, strong, drawn)]
     assert 0 < distances[0] < distances[1]
     assert not same(strong, drawn, 0), "even then a trace of the picture is left in the first noise"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_new_blend_keeps_what_the_strength_leaves(family, models, caches):
+    weak, medium, strong = (
+        pixels(run(family, models, caches, Operation.REBLEND, strength=strength, steps=8).layers[0])
+        for strength in (0.0, 0.4, 1.0)
+    )
+    assert 0 < np.abs(medium - weak).mean() < np.abs(strong - weak).mean()
+
+
+def test_sd15_blends_anew_with_the_base_model_alone(models, caches):
+    first = run("sd15", models, caches, Operation.REBLEND).layers[0]
+    # With the units of another mode on the UNet, and without any file of LayerDiffuse.
+    run("sd15", models, caches, Operation.SCENE)
+    bare = {"sd15": dataclasses.replace(models["sd15"], layers={}, decoder=None, encoder=None)}
+    for change in ({}, {"weight": 0.3}, {"stop_at": 0.5}, {"prompt": "", "blend_prompt": "an apple"}):
+        again = run("sd15", bare, caches, Operation.REBLEND, **change)
+        assert again.layers[0].pixels == first.pixels, change
+        assert list(again.made_with)[-1] == "model_sha256", "no other file is named"
+    assert run("sd15", bare, caches, Operation.REBLEND, prompt="").layers[0].name == "Blend"
 
 
 def test_a_chain_equals_its_steps_done_one_by_one(models, caches):
@@ -261,7 +283,8 @@ def test_a_lora_works_with_every_operation_and_leaves_no_trace(family, operation
     with_lora = run(family, own, caches, operation, prompt="an apple<lora:ink:2>")
     assert any(not same(one, two, 0) for one, two in zip(before.layers, with_lora.layers, strict=True))
     alone = run(family, own, caches, operation, prompt="an apple<lora:ink:2>", weight=0.0)
-    assert any(not same(one, two, 0) for one, two in zip(with_lora.layers, alone.layers, strict=True))
+    weighs = any(not same(one, two, 0) for one, two in zip(with_lora.layers, alone.layers, strict=True))
+    assert weighs == ((family, operation) != ALONE)
     assert run(family, own, caches, operation).layers == before.layers
 
 

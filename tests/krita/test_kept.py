@@ -86,3 +86,18 @@ def test_files_of_the_first_version_are_read(shelf, tmp_path):
     (read,), damaged = shelf.jobs()
     assert damaged == [] and read.request.prompt == "old glass" and read.request.weight == 1.0
     assert read.pictures[0].pixels == bytes(range(8)) and read.pictures[0].image == 0
+
+
+@pytest.mark.parametrize(("source", "operation"), [("init", "reblend"), ("foreground", "blend")])
+def test_a_new_blend_of_an_earlier_version_is_read_as_one(shelf, job, file, source, operation):
+    """It was asked for as a blend that starts from a picture."""
+    line, pixels = file.read_bytes().split(b"\n", 1)
+    head = json.loads(line)
+    generate = json.loads(head["generate"])
+    sources = dict.fromkeys(("foreground", source))
+    inputs = [{"source": each, "width": 64, "height": 96} for each in sources]
+    generate["request"].update(operation="blend", inputs=inputs)
+    head["generate"] = json.dumps(generate)
+    file.write_bytes(json.dumps(head).encode() + b"\n" + pixels)
+    (read,), damaged = shelf.jobs()
+    assert damaged == [] and read.request.operation == operation

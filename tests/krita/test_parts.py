@@ -114,7 +114,8 @@ def test_settings_are_remembered(plugin):
         style="mine", model="sdxl", size_mode=settings.SizeMode.OWN, width=640, height=480, steps=30, cfg=7.5,
         seed=2**32 - 1, random_seed=False, batch=4, place="below", sampler=request.Sampler.UNIPC,
         injection=request.Injection.CONVOLUTION, weight=1.5, stop_at=0.5, strength=0.25,
-        decoding=request.Decoding.FAST, advanced=True, layer_prompts=True, clip=True, own_style=True,
+        reblend_strength=0.75, decoding=request.Decoding.FAST, advanced=True, layer_prompts=True, clip=True,
+        own_style=True,
     )  # fmt: skip
     assert not [name for name, value in vars(kept).items() if value == getattr(settings.Settings(), name)]
     assert settings.Settings.from_text(kept.to_text()) == kept

@@ -96,21 +96,22 @@ def test_each_family_takes_its_own_layer_files(models):
 
 def test_what_a_model_can_do_is_what_its_files_suffice_for(models):
     layers, operations = models / "layers", lambda model: set(resolve(model).info.operations)
-    assert operations("painter") == operations("enlarger") == set()
+    assert (operations("painter"), operations("enlarger")) == ({Operation.REBLEND}, set())
     assert tiny.LAYER_FILE in resolve("painter").info.note
     tiny.write_layers(layers)
     tiny_sdxl.write_layers(layers)
     assert operations("enlarger") == set(Operation) and resolve("enlarger").info.note == ""
     assert operations("painter") == {
         Operation.OBJECT, Operation.SCENE, Operation.OBJECT_ON_BACKGROUND, Operation.BACKGROUND_FOR_OBJECT,
+        Operation.REBLEND,
     }
     (layers / tiny_sdxl.LAYER_FILES["transparent_attn"]).unlink()
     (layers / tiny_sdxl.LAYER_FILES["fg2ble"]).unlink()
     assert operations("enlarger") == set(Operation) - {Operation.SCENE, Operation.BACKGROUND_FOR_OBJECT}
     (layers / tiny_sdxl.DECODER_FILE).unlink()
     (layers / tiny.DECODER_FILE).unlink()
-    assert operations("enlarger") == {Operation.BLEND, Operation.EXTRACT_BACKGROUND}
-    assert operations("painter") == {Operation.BACKGROUND_FOR_OBJECT}
+    assert operations("enlarger") == {Operation.BLEND, Operation.REBLEND, Operation.EXTRACT_BACKGROUND}
+    assert operations("painter") == {Operation.BACKGROUND_FOR_OBJECT, Operation.REBLEND}
 
 
 def test_a_layer_file_under_another_name_is_found_by_its_content(models, monkeypatch):
@@ -250,7 +251,7 @@ def test_the_builtin_model_takes_no_files_of_real_models(models, tmp_path, monke
     monkeypatch.setattr(module, "BUILTIN_FOLDER", own)
     tiny.write_layers(models / "layers")
     files = resolve("builtin")
-    assert files.layers == {} and files.info.operations == ()
+    assert files.layers == {} and files.info.operations == (Operation.REBLEND,)
     with pytest.raises(LayerDiffusionError) as error:
         files.layer("joint")
     assert error.value.code == ErrorCode.UNSUPPORTED_OPERATION

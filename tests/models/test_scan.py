@@ -240,7 +240,7 @@ def test_what_was_found_can_be_used_at_once(made, tmp_path, monkeypatch):
     by_name(folder(), made)
     models = {model.id: model for model in installed()}
     assert set(models) == {"one", "two_lightning"} and "few steps" in models["two_lightning"].note
-    assert models["one"].operations == () and Operation.OBJECT in models["two_lightning"].operations
+    assert models["one"].operations == (Operation.REBLEND,) and Operation.OBJECT in models["two_lightning"].operations
     files = resolve("two_lightning")
     assert files.layer("fgble2bg") == made / "ComfyUI" / "models" / "layer_model" / "a_fgble2bg.safetensors"
     assert files.transparent_decoder().is_relative_to(made) and files.lora("ink").is_relative_to(made)

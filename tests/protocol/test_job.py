@@ -68,7 +68,7 @@ def _inputs(*sources: Source) -> tuple[Input, ...]:
 def test_an_operation_takes_exactly_what_it_needs(operation: Operation) -> None:
     sets = [frozenset(chosen) for count in range(4) for chosen in combinations(Source, count)]
     for given in sets:
-        starts = given - {Source.INIT} in operation.needs and (operation.refines or Source.INIT not in given)
+        starts = given in operation.needs or (operation.refines and given - {Source.INIT} in operation.needs)
         if starts:
             request = replace(REQUEST, operation=operation, inputs=_inputs(*given))
             assert request.input_bytes == len(given) * 64 * 64 * 4
@@ -82,6 +82,8 @@ def test_an_operation_takes_exactly_what_it_needs(operation: Operation) -> None:
 def test_a_missing_picture_is_named() -> None:
     error = _refused(replace, REQUEST, operation=Operation.EXTRACT_BACKGROUND, inputs=_inputs(Source.BLEND))
     assert "a blend picture and a foreground picture, not from a blend picture" in error.message
+    error = _refused(replace, REQUEST, operation=Operation.REBLEND, inputs=_inputs(Source.FOREGROUND))
+    assert "a foreground picture and an init picture or a background picture and an init picture" in error.message
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from ..cards import Card
 from ..jobs import Job, Stage
 from ..kept import Shelf
 from ..notices import Notice
-from ..operations import is_reblend
 from ..pixels import Picture
+from ..protocol.request import Operation
 from ..qt import QtCore
 from ..session import Session
 from ..translation import mark, tr
@@ -56,7 +56,7 @@ class Arrivals(QtCore.QObject):
         job = self._session.jobs.get(job_id)
         if job is not None and job.unfinished and job.stage is not Stage.CANCELLING and canvas.is_open(job.document):
             self._results.add(job.document, cards)
-            if is_reblend(job.request) and job.document == canvas.active_document():
+            if job.request.operation is Operation.REBLEND and job.document == canvas.active_document():
                 self._results.show_newest()
         self._session.arrived(job_id, tuple(pictures))
         self.insert()
@@ -104,7 +104,7 @@ class Arrivals(QtCore.QObject):
     def _insert(self, job: Job) -> None:
         if not canvas.is_open(job.document):
             self._keep(job, CLOSED)
-        elif (is_reblend(job.request) or not self._results.applies) and job.kept_because is None:
+        elif (job.request.operation is Operation.REBLEND or not self._results.applies) and job.kept_because is None:
             self._session.inserted(job)  # into the history, which is enough
         elif canvas.is_idle(job.document):
             try:

@@ -153,10 +153,12 @@ class Row(QtWidgets.QWidget):
         return QtCore.QSize(max(self._label_width(), self._least()), self._line.minimumSize().height())
 
     def event(self, event) -> bool:
-        """Look for the room anew when it changes, or what is needed."""
-        if event.type() in (QtCore.QEvent.Type.Resize, QtCore.QEvent.Type.LayoutRequest):
+        """Look for the room anew when it changes, or what is needed: with the font of the docker, which comes late."""
+        done = super().event(event)
+        kind = QtCore.QEvent.Type
+        if event.type() in (kind.Resize, kind.LayoutRequest, kind.FontChange, kind.Polish):
             self._arrange()
-        return super().event(event)
+        return done
 
     def eventFilter(self, watched, event) -> bool:  # noqa: N802 - Qt's name
         """Follow the widget."""

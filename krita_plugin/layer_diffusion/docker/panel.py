@@ -148,7 +148,8 @@ class Panel(QtWidgets.QWidget):
         self.way_row.setVisible(len(ways) > 1)
         for source, picker in self.pickers.items():
             picker.setVisible(source in self.sources)
-        self.strength_row.setVisible(task.redraws)
+        self.strength_row.setVisible(task.refines)
+        self.reblend_strength_row.setVisible(task.reblends)
         self.compare.setVisible(task.reblends)
         self.place.show_for(task.refines)
         self.layer_prompts.setVisible(bool(task.prompted))
@@ -194,6 +195,10 @@ class Panel(QtWidgets.QWidget):
             "strength", 1, 0.05, tr("How much is drawn anew: 0 keeps the layer, 1 keeps nothing of it.")
         )
         self.strength_row = fields.Row(tr("Strength"), self.strength)
+        self.reblend_strength = fields.decimal(
+            "reblend_strength", 1, 0.05, tr("How much is drawn anew: 0 keeps the picture, 1 keeps nothing of it.")
+        )
+        self.reblend_strength_row = fields.Row(tr("Strength"), self.reblend_strength)
 
     def _make_prompts(self) -> None:
         self.vocabulary = Vocabulary()
@@ -275,6 +280,7 @@ class Panel(QtWidgets.QWidget):
             "batch": fields.number(self.batch),
             "place": fields.Field(self.place.wanted, self.place.want, self.place.wanted_another),
             "strength": fields.number(self.strength),
+            "reblend_strength": fields.number(self.reblend_strength),
             **self.advanced_fields.fields,
             "advanced": fields.fold(self.advanced),
             "layer_prompts": fields.fold(self.layer_prompts),
@@ -295,8 +301,8 @@ class Panel(QtWidgets.QWidget):
         fields.grid(rest, [(tr("Seed"), self.seed), (tr("Images"), self.batch), (tr("Place"), self.place)])
         pickers = self.pickers.values()
         holder = _column(
-            self.operation, self.operation_note, self.way_row, *pickers, self.strength_row, self.prompt,
-            self.negative, self.layer_prompts, self.styles, model, self.result_size, rest, self.advanced,
+            self.operation, self.operation_note, self.way_row, *pickers, self.strength_row, self.reblend_strength_row,
+            self.prompt, self.negative, self.layer_prompts, self.styles, model, self.result_size, rest, self.advanced,
             right=0,  # it is that of the scroll bar
         )  # fmt: skip
         holder.layout().addStretch(1)

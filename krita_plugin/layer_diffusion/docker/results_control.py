@@ -17,12 +17,11 @@ from ..exporting import save_openraster, save_png, unused
 from ..history import History
 from ..jobs import Job, Stage
 from ..notices import Notice
-from ..operations import is_reblend
 from ..parameters import infotext
 from ..pixels import Picture, clipped, pictures
 from ..protocol.job import LayerSet, Thumbnail
 from ..protocol.limits import MAX_SEED
-from ..protocol.request import Role, Source
+from ..protocol.request import Operation, Role, Source
 from ..qt import QtCore, QtWidgets
 from ..rerolling import Reroll, again, completed, remade
 from ..translation import mark, tr
@@ -218,7 +217,7 @@ class Results(QtCore.QObject):
         """The re-blend that is compared: the chosen one, else the newest."""
         chosen = self._view.cards.current
         cards = (chosen, *self._view.cards.cards) if chosen is not None else self._view.cards.cards
-        return next((card for card in cards if is_reblend(card.request)), None)
+        return next((card for card in cards if card.request.operation is Operation.REBLEND), None)
 
     def _tell_comparing(self) -> None:
         card = self._reblend()

@@ -1,11 +1,12 @@
 """Driver: every operation of the built-in model, one from the other, as somebody who tries it out does."""
 
-from operations import one
-from vocabulary import Docker
+from operations import disabled, one
+from vocabulary import Docker, box, nodes, select, step
 
 SIDE = 256
 SOLID, EMPTY = 200, 8
 """Alpha above which a pixel counts as opaque, below which as empty."""
+SELECTED = (32, 64, 192, 128)
 
 
 def run(h):
@@ -31,6 +32,42 @@ def run(h):
     look.given = pixels(background)  # "everything below" the foreground is this
     words = "a penguin on the sea"
     yield from one(h, d, document, "object_on_background", ["foreground", "blend"], words, look.on_background)
+    for task in ("blend", "extract_foreground", "extract_background"):
+        disabled(h, d, task)
+    foreground.move(24, 8)
+    document.refreshProjection()
+    yield from reblended(h, d, document)
+
+
+def reblended(h, d, document):
+    """The layers as they lie now, in a selection and without a prompt, give a card that is near to what Krita shows."""
+    h.check("reblend is enabled", d.find("operation").model().item(d.find("operation").findData("reblend")).isEnabled())
+    select(document, *SELECTED)
+    yield from d.pick("operation", "reblend")
+    yield from d.enter("prompt", "")
+    known, layers, strength = d.find("results").count(), len(nodes(document)), d.find("reblend_strength")
+    h.check("its strength is one of its own", strength.isVisible() and not d.find("strength").isVisible())
+    flat, offs = bytes(document.pixelData(*SELECTED)), []
+    for number in (1, 2):
+        if number == 2:
+            yield from d.enter("reblend_strength", 0.8)
+        yield from d.press("generate")
+        count = known + number
+        yield h.until(lambda count=count: d.find("results").count() == count or d.error(), 60, f"card {number}")
+        h.check("reblend: no error", not d.error(), d.error())
+        yield d.ready()
+        h.check("reblend: no layer by itself", len(nodes(document)) == layers)
+        yield h.screenshot(f"reblended-{number}")
+        yield h.click(d.find("card_apply"))
+        yield h.until(lambda: len(nodes(document)) == layers + 1, 20, "the blend as a layer")
+        blend = nodes(document)[-1]
+        h.check("reblend: where the selection is", box(blend) == SELECTED, box(blend))
+        shown = bytes(blend.projectionPixelData(*SELECTED))
+        h.check("reblend: opaque", min(shown[3::4]) == 255, min(shown[3::4]))
+        offs.append(distance(shown, flat))
+        yield from step(h, document, "undo")
+        h.check("reblend: undone", len(nodes(document)) == layers, len(nodes(document)))
+    h.check("reblend: near to what Krita shows, further with strength", 0 < offs[0] < 12 < offs[1], offs)
 
 
 class Looks:
@@ -104,4 +141,4 @@ def over(above, below):
 
 def distance(one_picture, other):
     """Mean absolute difference of the colours, 0 to 255."""
-    return sum(abs(one_picture[i] - other[i]) for i in range(len(other)) if i % 4 != 3) / (3 * SIDE**2)
+    return sum(abs(one_picture[i] - other[i]) for i in range(len(other)) if i % 4 != 3) / (len(other) * 3 / 4)

@@ -38,10 +38,10 @@ def choose_in_menu(h, d, index, name):
     """The context menu of a card, and an entry in it or in its submenu."""
     menu = d.find("card_menu")
     yield from click(h, d, index, button=3)
-    yield h.until(menu.isVisible, 5, "the menu of the card")
+    yield h.until(menu.isVisible, 20, "the menu of the card")
     below = ("Use as condition",) if name.startswith("use_") else ()
     yield from through_menus(h, menu, *below, f"card_{name}")
-    yield h.until(lambda: not menu.isVisible(), 5, "the closed menu")
+    yield h.until(lambda: not menu.isVisible(), 20, "the closed menu")
 
 
 def preview(h):

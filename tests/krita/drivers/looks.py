@@ -165,6 +165,7 @@ def narrow(h, d):
         name = f"narrow, {selector.currentData()}"
         h.check(f"{name}: nothing reaches beyond the edge", not outside(panel), outside(panel))
         h.check(f"{name}: nothing is cut off", not cut_off(d), cut_off(d))
+    yield from d.pick("operation", "object")
     yield from d.start(" ")  # an empty prompt
     yield h.until(d.error, 20, "the error")
     yield 0.3

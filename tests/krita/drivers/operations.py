@@ -49,16 +49,14 @@ def object_layer(document):
 
 
 def reasons(h, d):
-    """What the built-in model cannot do is disabled and says why."""
+    """What the built-in model cannot do is disabled and says why, where it is pointed at too."""
     from harness_driver.qt import QtCore, QtWidgets
 
     operation, tip = d.find("operation"), QtWidgets.QToolTip
     yield from d.pick("model", "builtin")
+    disabled(h, d, "blend")
     index = operation.findData("blend")
-    item = operation.model().item(index)
-    h.check("blend is disabled", not item.isEnabled())
     reason = operation.itemData(index, QtCore.Qt.ItemDataRole.ToolTipRole)
-    h.check("and says why", "Built-in" in reason and "cannot" in reason, reason)
     view = operation.view()
     yield from d.press("operation")
     yield h.until(view.isVisible, 5, "the list of operations")
@@ -79,6 +77,17 @@ def reasons(h, d):
     h.check("and no others", not d.find("init_picker").isVisible() and not d.find("strength").isVisible())
     button = d.find("generate").text()
     h.check("the button says what it does", button == "Generate object on background", button)
+
+
+def disabled(h, d, task):
+    """An entry of the selector is grey and says why."""
+    from harness_driver.qt import QtCore
+
+    operation = d.find("operation")
+    index = operation.findData(task)
+    h.check(f"{task} is disabled", not operation.model().item(index).isEnabled())
+    reason = operation.itemData(index, QtCore.Qt.ItemDataRole.ToolTipRole)
+    h.check(f"{task}: it says why", "Built-in" in reason and "cannot" in reason, reason)
 
 
 def one(h, d, document, operation, roles, prompt="", look=lambda layers: None):

@@ -52,7 +52,7 @@ class Docker:
         if not widget.isVisible() and self.dock.panel.advanced_fields.isAncestorOf(widget):
             yield from self.press("advanced")
         self.find("fields").ensureWidgetVisible(widget)  # the wheel would change what it rolls over
-        yield self.h.until(widget.isVisible, 5, f"{name} in sight")
+        yield self.h.until(widget.isVisible, 20, f"{name} in sight")
         yield from at_rest(self.h, lambda: self.h.screen_position(widget))
         return widget
 
@@ -66,7 +66,7 @@ class Docker:
         box = self.find(name)
         if box.isChecked() != on:
             yield from self.press(name, at=(8, 8))
-            yield self.h.until(lambda: box.isChecked() is on, 5, f"{name}: {on}")
+            yield self.h.until(lambda: box.isChecked() is on, 20, f"{name}: {on}")
 
     def pick(self, name, data):
         """Choose an entry of a combo box by two clicks, with `yield from`."""
@@ -76,13 +76,13 @@ class Docker:
         row = next(row for row in range(box.count()) if box.itemData(row) == data)
         view, entry = box.view(), box.model().index(row, box.modelColumn())
         yield from self.press(name)
-        yield self.h.until(lambda: on_screen(view), 5, f"the entries of {name}")
+        yield self.h.until(lambda: on_screen(view), 20, f"the entries of {name}")
         view.scrollTo(entry)
         yield from at_rest(self.h, lambda: self.h.screen_position(view.viewport()))
         centre = view.visualRect(entry).center()
         yield self.h.click(view.viewport(), at=(centre.x(), centre.y()))
         chosen = f"{data!r} in {name}"
-        yield self.h.until(lambda: box.currentData() == data and not view.isVisible(), 5, chosen)
+        yield self.h.until(lambda: box.currentData() == data and not view.isVisible(), 20, chosen)
 
     def enter(self, name, value):
         """Type a value into a field in place of what is there, with `yield from`."""
@@ -92,7 +92,7 @@ class Docker:
             yield self.h.type_text(str(value))
         field = self.find(name)
         read = next(getattr(field, read) for read in ("toPlainText", "value", "text") if hasattr(field, read))
-        yield self.h.until(lambda: read() == value, 5, f"{value!r} in {name}")
+        yield self.h.until(lambda: read() == value, 20, f"{value!r} in {name}")
 
     def start(self, prompt):
         """Type a prompt, unless it stands there, press Ctrl+Enter and wait for the job, with `yield from`."""
@@ -102,7 +102,7 @@ class Docker:
         elif not edit.hasFocus():
             yield from self.press("prompt")
         yield self.h.key("ctrl+Return")
-        yield self.h.until(lambda: set(self.session.jobs) - known or self.error(), 5, f"the job of {prompt!r}")
+        yield self.h.until(lambda: set(self.session.jobs) - known or self.error(), 20, f"the job of {prompt!r}")
 
     def type_and_generate(self, prompt):
         """Type a prompt and click on the button, with `yield from`."""
@@ -147,7 +147,7 @@ def at_rest(h, where):
 def through_menus(h, menu, *names):
     """Click on entries of menus, each in what the one before opened, with `yield from`."""
     for name in names:
-        yield h.until(lambda menu=menu: on_screen(menu), 5, f"the menu with {name}")
+        yield h.until(lambda menu=menu: on_screen(menu), 20, f"the menu with {name}")
         entry = next(entry for entry in menu.actions() if name in (entry.objectName(), entry.text().replace("&", "")))
         yield from at_rest(h, lambda menu=menu: h.screen_position(menu))
         centre = menu.actionGeometry(entry).center()
