@@ -1,4 +1,4 @@
-"""A forward proxy for HTTP: passes requests on, and notes for which hosts."""
+"""A forward proxy for HTTP: passes requests on, and notes their addresses."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Proxy:
 
     Attributes:
         known: host → where it really is; other hosts are their own place.
-        hosts: of each request.
+        asked: address of each request.
         address: what HTTP_PROXY shall be.
     """
 
     known: Mapping[str, str]
-    hosts: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     address: str = ""
 
 
@@ -36,13 +36,13 @@ class Handler(BaseHTTPRequestHandler):
     proxy: Proxy
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the tests look at `Proxy.hosts`."""
+        """Nothing: the tests look at `Proxy.asked`."""
 
     def do_GET(self) -> None:
         """Pass it on and send back what comes."""
         there = urlsplit(self.path)
         host = there.hostname or ""
-        self.proxy.hosts.append(host)
+        self.proxy.asked.append(self.path)
         other = HTTPConnection(self.proxy.known.get(host, host), there.port or 80)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in KEPT_BACK}
         path = there.path + (f"?{there.query}" if there.query else "")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
+from tests.proxy import forwarding
+
 from . import wheels
-from .proxy import proxy
 
 HOST = "packages.invalid"
 
@@ -32,14 +33,13 @@ def test_without_a_command_it_installs_with_the_settings_that_pip_has(user):
 
 
 def test_everything_comes_through_the_proxy(user):
-    with wheels.index(user.offline / "wheels", wheels.Fault()) as address, proxy(
-        HOST, address.removesuffix("/simple")
-    ) as (place, asked):
-        from_index(user, f"http://{HOST}/simple")
-        said = user.run("install", "--torch", "cpu", "--proxy", place)
-    assert f"http://{HOST}/simple/cpu and the package index" in said and " fetched, " in said
+    with wheels.index(user.offline / "wheels", wheels.Fault()) as address, forwarding({HOST: "127.0.0.1"}) as proxy:
+        address = address.replace("127.0.0.1", HOST)  # which no name server knows
+        from_index(user, address)
+        said = user.run("install", "--torch", "cpu", "--proxy", proxy.address)
+    assert f"{address}/cpu and the package index" in said and " fetched, " in said
     assert user.complete() and user.connected()
-    files = {path.rpartition("/")[2].partition("-")[0] for path in asked if path.startswith(f"http://{HOST}/files/")}
+    files = {path.rpartition("/")[2].partition("-")[0] for path in proxy.asked if "/files/" in path}
     assert {"torch", "transformers", "tokenizers", "websockets"} <= files
 
 

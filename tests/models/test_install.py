@@ -19,22 +19,10 @@ from huggingface_hub import constants
 
 from backend import models_cli
 from backend.__main__ import main
-from backend.models import bundles, download, folder, identity, registry, resolve
+from backend.models import bundles, catalogue, download, folder, identity, registry, resolve
 from backend.models import install as module
 from backend.models.bundles import BUNDLES, Bundle, find
-from backend.models.catalogue import (
-    BASE,
-    BASES,
-    CATALOGUE,
-    DECODER,
-    DIFFUSERS,
-    ENCODER,
-    MERGED,
-    PART,
-    VAE,
-    Entry,
-    gigabytes,
-)
+from backend.models.catalogue import BASE, BASES, DECODER, ENCODER, PART, VAE, Entry
 from backend.models.control import Cancelled, Control
 from backend.models.install import install, missing, place, present, remove, unfinished, verify
 from protocol.errors import ErrorCode, LayerDiffusionError
@@ -114,9 +102,9 @@ def test_the_checkpoints_of_the_sanity_checks_are_in_the_catalogue():
 
 
 def test_of_every_file_it_is_known_how_large_it_is_where_it_is_from_and_what_it_takes():
-    for file in (*CATALOGUE, *BASES):
+    for file in (*catalogue.CATALOGUE, *BASES):
         assert file.expected > 0 and (file.size is None) == bool(file.about) and (file.memory > 0 or file.mode == VAE)
-        converted = file.repository in (DIFFUSERS, MERGED)
+        converted = file.repository in (catalogue.DIFFUSERS, catalogue.MERGED)
         assert converted or file.sha256 and "see huggingface" not in file.licence
     assert {len(file.sha256 or "") for file in BUNDLES[0].files} == {64}
 
@@ -182,7 +170,7 @@ def test_all_together_must_have_room_before_a_byte_comes(hub, files, root, monke
     monkeypatch.setattr(download, "SPARE", 10**18)
     with pytest.raises(LayerDiffusionError) as error:
         install(root, files)
-    assert error.value.code == ErrorCode.DISK_FULL and gigabytes(total) in error.value.message
+    assert error.value.code == ErrorCode.DISK_FULL and catalogue.gigabytes(total) in error.value.message
     assert hub.ranges == [] and not place(root, files[0]).parent.exists()
 
 
@@ -369,7 +357,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the bac
 from backend import models_cli
 from backend.__main__ import main
 from backend.models.bundles import Bundle
-from backend.models.catalogue import Entry
+from backend.models.catalogue import BASE, BASES, DECODER, ENCODER, PART, VAE, Entry
 from backend.models import bundles
 file = Entry("sdxl", "decoder", sys.argv[1], "someone/layers", int(sys.argv[2]), sys.argv[3])
 bundles.BUNDLES = (Bundle("one", "", (file,)),)

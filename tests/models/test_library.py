@@ -122,16 +122,21 @@ def test_pause_resume_and_cancel_keep_what_has_come(backend, hub, names):  # noq
         assert set(listing(client).values()) == {FileState.INSTALLED}
 
 
+def begin_and_pause(client):
+    """Install everything, up to a thousand bytes of the first file."""
+    client.send(Install(("all",)))
+    while client.until(Installing).download.done < 1000:
+        pass
+    client.send(PauseInstall())
+    while not client.until(Installing).download.paused:
+        pass
+
+
 def test_while_it_is_paused_nothing_comes(backend, hub, names):  # noqa: F811
     gates = [threading.Event() for _ in names]
     hub.faults.extend(Fault(cut=1000, gate=gate) for gate in gates)
     with backend.client() as client:
-        client.send(Install(("all",)))
-        while client.until(Installing).download.done < 1000:
-            pass
-        client.send(PauseInstall())
-        while not client.until(Installing).download.paused:
-            pass
+        begin_and_pause(client)
         for gate in gates:
             gate.set()
         with pytest.raises(TimeoutError):
@@ -147,12 +152,7 @@ def test_what_was_cancelled_is_kept_and_no_more_offered(backend, hub, names):  #
     gate = threading.Event()
     hub.faults.extend(Fault(cut=1000, gate=gate) for _ in names)
     with backend.client() as client:
-        client.send(Install(("all",)))
-        while client.until(Installing).download.done < 1000:
-            pass
-        client.send(PauseInstall())
-        while not client.until(Installing).download.paused:
-            pass
+        begin_and_pause(client)
         gate.set()  # it takes nothing while it is paused, and cannot be whole before it is cancelled
         client.send(CancelInstall())
         client.until(Installed)

@@ -21,12 +21,25 @@ def run(h):
     yield from left(h, d)
 
 
+def opened(h):
+    """A docker with the window of the models open, with `d = yield from`."""
+    h.new_document(128, 128)
+    yield 0.5
+    d = Docker(h)
+    yield d.ready()
+    yield from window(h, d)
+    return d
+
+
+def window(h, d):
+    """Open the window of the models."""
+    yield from d.press("models")
+    yield h.until(d.find("models_view").isVisible, 20, "the window")
+
+
 def installing(h, d):
     """The list, and a download that waits, goes on and is cancelled."""
-    d.find("fields").ensureWidgetVisible(d.find("models"))
-    yield 0.3
-    yield h.click(d.find("models"))
-    yield h.until(lambda: d.find("models_view").isVisible(), 5, "the window")
+    yield from window(h, d)
     yield h.until(lambda: row(d, 1) == ["2.0 GB", "not here"], 5, "the list")
     d.find("models_list").topLevelItem(0).setExpanded(True)
     yield h.screenshot("models_list")

@@ -6,20 +6,12 @@
 
 from pathlib import Path
 
-from models import choose, label, row, words
+from models import choose, label, opened, row, words
 from models_again import question
-from vocabulary import Docker
 
 
 def run(h):
-    h.new_document(128, 128)
-    yield 0.5
-    d = Docker(h)
-    yield d.ready()
-    d.find("fields").ensureWidgetVisible(d.find("models"))
-    yield 0.3
-    yield h.click(d.find("models"))
-    yield h.until(lambda: d.find("models_view").isVisible(), 5, "the window")
+    d = yield from opened(h)
     yield h.until(lambda: row(d, 0)[1:] == ["not here"], 20, "the list")
     choose(d, 0)
     yield from install(h, d)

@@ -7,22 +7,14 @@ in `args["later"]` comes into the hub's cache, `args["cache"]`, in between. The 
 from pathlib import Path
 
 from looks import DARK, LIGHT, themed
-from models import choose, row
+from models import choose, opened, row
 from models_again import question
-from vocabulary import Docker
 
 WIDE = (760, 460)
 
 
 def run(h):
-    h.new_document(128, 128)
-    yield 0.5
-    d = Docker(h)
-    yield d.ready()
-    d.find("fields").ensureWidgetVisible(d.find("models"))
-    yield 0.3
-    yield h.click(d.find("models"))
-    yield h.until(lambda: d.find("models_view").isVisible(), 5, "the window")
+    d = yield from opened(h)
     d.find("models_view").resize(*WIDE)
     yield h.until(lambda: row(d, 0)[1:] == ["not here"], 10, "the list")
     yield from installed(h, d)
