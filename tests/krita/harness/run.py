@@ -15,6 +15,8 @@ from .display import SCREEN, Display, HarnessError
 from .profile import Profile
 
 HERE = pathlib.Path(__file__).resolve().parent
+PATIENCE = 4
+"""Factor on all time limits: they are those of a quick machine that does nothing else, and only end what has failed."""
 DRIVER_PLUGIN = HERE / "driver_plugin"
 
 
@@ -33,7 +35,7 @@ class KritaRun:
         self.out = pathlib.Path(out).resolve()
         self.plugin_sources = [DRIVER_PLUGIN, *plugins]
         self.args = args or {}
-        self.timeout = timeout
+        self.timeout = PATIENCE * timeout
         self.krita = krita
         self.chroot = chroot
         self.settings = settings
@@ -103,6 +105,7 @@ class KritaRun:
             KRITA_HARNESS_OUT=str(self.out),
             KRITA_HARNESS_ARGS=json.dumps(self.args),
             KRITA_HARNESS_T0=repr(time.time()),
+            KRITA_HARNESS_PATIENCE=str(PATIENCE),
         )
         environment.update(self.extra_environment)
         return environment

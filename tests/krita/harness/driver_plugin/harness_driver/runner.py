@@ -11,6 +11,7 @@ from .qt import QtCore, QtWidgets
 
 OUT = os.environ.get("KRITA_HARNESS_OUT", "")
 SCRIPT = os.environ.get("KRITA_HARNESS_SCRIPT", "")
+PATIENCE = float(os.environ.get("KRITA_HARNESS_PATIENCE", "1"))
 POLL_MS = 20
 DEFAULT_WAIT_S = 30.0
 
@@ -89,7 +90,7 @@ class Runner(QtCore.QObject):
         elif callable(wanted):
             wanted = Condition(wanted)
         self.waiting = wanted
-        self.deadline = time.monotonic() + self.waiting.timeout_s
+        self.deadline = time.monotonic() + PATIENCE * self.waiting.timeout_s
         self.timer.start(0)
 
     def _tick(self):
@@ -106,7 +107,7 @@ class Runner(QtCore.QObject):
             self.waiting = None
             self._advance(value)
         elif time.monotonic() > self.deadline:
-            error = TimeoutError(f"waited {self.waiting.timeout_s:.1f} s for {self.waiting.what}")
+            error = TimeoutError(f"waited {PATIENCE * self.waiting.timeout_s:.1f} s for {self.waiting.what}")
             self.waiting = None
             self._advance(None, error)
         else:
