@@ -20,7 +20,8 @@ Everything goes into the folder {home} (choose another with --home).
 Without a command it installs, and first says what it will do; nothing is asked.
 A second run repairs and upgrades; `uninstall` removes what was made.
 """
-TEST_THREADS = "2"
+TEST_THREADS = "1"
+"""The networks of the tests are small: more threads would wait for each other."""
 
 
 def main(arguments: list[str] | None = None) -> int:
