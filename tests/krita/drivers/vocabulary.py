@@ -249,6 +249,8 @@ def to_canvas(h):
 
 def step(h, document, action):
     """Undo or redo once by its keys, with `yield from`."""
+    document.waitForDone()
+    yield 0.3  # Krita's list of steps comes after the step
     before = steps_done(h)
     yield to_canvas(h)
     yield h.key(KEYS[action])
