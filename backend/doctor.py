@@ -17,6 +17,7 @@ from installer import builds, environment, hardware
 from installer.krita import find
 from installer.plugin import status
 from protocol.errors import LayerDiffusionError
+from protocol.request import Operation
 
 from . import models
 from .client import ROOT, Client, running_backend
@@ -189,10 +190,10 @@ def installed_models() -> Iterator[Finding]:
             yield Finding(Level.BAD, "model", f"{info.id}: {error.message}", error.hint)
             continue
         text = f"{info.id}: {info.family}, {info.native_side} pixels"
-        if info.operations:
+        if set(info.operations) - {Operation.REBLEND}:  # which the base model of SD1.5 does alone
             yield Finding(Level.GOOD, "model", text + (f" ({info.note})" if info.note else ""))
         else:
-            yield Finding(Level.BAD, "model", f"{text}, has no file of LayerDiffuse and can make nothing", info.note)
+            yield Finding(Level.BAD, "model", f"{text}, has no file of LayerDiffuse and can make no layers", info.note)
     checkpoints = models.folder() / "checkpoints"
     for path in sorted(checkpoints.iterdir()) if checkpoints.is_dir() else []:
         if {path.name, path.stem} & {info.id for info in known}:
