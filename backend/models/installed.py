@@ -61,6 +61,7 @@ class ModelFiles:
 
         Raises:
             LayerDiffusionError: ``missing_file`` naming the file, where it comes from and where it belongs;
+                ``bad_checkpoint`` when what lies there is not that file or only a part of it;
                 ``unsupported_operation`` when it is the built-in model, which has all that there is for it.
         """
         return self._need(mode, self.layers.get(mode))
@@ -83,6 +84,11 @@ class ModelFiles:
         if self.info.id == BUILTIN:
             fail(ErrorCode.UNSUPPORTED_OPERATION, f"The built-in model has no part {mode!r} and cannot do this.")
         file = entry(self.info.family, mode)
+        if (folder() / LAYERS / file.name).is_file():
+            fail(
+                ErrorCode.BAD_CHECKPOINT, f"The file {file.name} is damaged, or is not what its name says.",
+                _how_to_get(file.stem, file.repository),
+            )
         fail(
             ErrorCode.MISSING_FILE, f"The file {file.name} of LayerDiffuse is not installed.",
             _how_to_get(file.stem, file.repository),

@@ -51,9 +51,13 @@ class Docker:
         widget = self.find(name)
         if not widget.isVisible() and self.dock.panel.advanced_fields.isAncestorOf(widget):
             yield from self.press("advanced")
-        self.find("fields").ensureWidgetVisible(widget)  # the wheel would change what it rolls over
         yield self.h.until(widget.isVisible, 20, f"{name} in sight")
-        yield from at_rest(self.h, lambda: self.h.screen_position(widget))
+
+        def where():  # the wheel would change what it rolls over; what is laid out late takes it out of sight again
+            self.find("fields").ensureWidgetVisible(widget)
+            return self.h.screen_position(widget)
+
+        yield from at_rest(self.h, where)
         return widget
 
     def press(self, name, at=None):
