@@ -10,7 +10,7 @@ def run(h):
     yield d.ready()
     yield h.screenshot("first_start")
     h.check("three ways", all(d.find(f"first_{way}").isVisible() for way in ("builtin", "layers", "remote")))
-    yield h.click(d.find("first_builtin"))
+    yield from d.press("first_builtin")
     yield h.until(lambda: len(nodes(document)) == 2 or d.error(), 60, "the first picture")
     h.check("without an error", d.error() == "", d.error())
     h.check("asked once", not d.find("first_start").isVisible())

@@ -8,7 +8,7 @@ def run(h):
     h.new_document(128, 128)
     yield 0.5
     d = Docker(h)
-    yield h.click(d.find("first_layers"))
+    yield from d.press("first_layers")
     yield h.until(lambda: d.find("models_view").isVisible(), 5, "the window")
     yield d.ready()
     yield h.until(lambda: "not come whole" in d.find("install_note").text(), 5, "the offer to go on")
