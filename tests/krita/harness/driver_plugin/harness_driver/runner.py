@@ -45,6 +45,7 @@ class Runner(QtCore.QObject):
         self.timer.timeout.connect(self._tick)
         self.waiting: Any = None  # Condition in force, or None
         self.deadline = 0.0
+        self.failed = False
 
     # -- start -------------------------------------------------------------
     def begin(self):
@@ -135,11 +136,23 @@ class Runner(QtCore.QObject):
     # -- end ---------------------------------------------------------------
     def _fail(self):
         self.h.exception("driver script", *sys.exc_info())
-        self._end("failed")
+        if self.failed:
+            self._end("failed")
+            return
+        self.failed = True
+        self.steps = self._last_picture()
+        self._advance(None)
+
+    def _last_picture(self):
+        """What the screen showed when the script failed, and what has the keys."""
+        focus = QtWidgets.QApplication.focusWidget()
+        popup = QtWidgets.QApplication.activePopupWidget()
+        self.h.log("failed; focus:", focus, focus and focus.objectName(), "popup:", popup)
+        yield self.h.screenshot("failed")
 
     def _finish(self):
         bad = [c["name"] for c in self.h.results["checks"] if not c["passed"]]
-        self._end("failed" if bad or self.h.results["exceptions"] else "ok")
+        self._end("failed" if bad or self.failed or self.h.results["exceptions"] else "ok")
 
     def _end(self, status):
         self.h.results["status"] = status
