@@ -45,10 +45,9 @@ class Arrivals(QtCore.QObject):
         self._results = results
         self._is_inserting = False
         self._farewell = Farewell(self)
-        self._retrying = QtCore.QTimer(self)
-        self._retrying.setInterval(RETRY_MS)
-        self._retrying.setSingleShot(True)
-        self._retrying.timeout.connect(self.insert)
+        self._trying = QtCore.QTimer(self)
+        self._trying.setSingleShot(True)
+        self._trying.timeout.connect(self.insert)
 
     def take(self, job_id: str, ready: tuple[Sequence[Picture], Sequence[Card]]) -> None:
         """Take what `Results.prepare` made of a job's result."""
@@ -59,7 +58,7 @@ class Arrivals(QtCore.QObject):
             if job.request.operation is Operation.REBLEND and job.document == canvas.active_document():
                 self._results.show_newest()
         self._session.arrived(job_id, tuple(pictures))
-        self.insert()
+        self._trying.start(0)  # on a turn of its own: the history alone has Krita wait for some milliseconds
 
     def insert(self) -> None:
         """Put what arrived into its documents, as far as Krita is idle; try again soon with what is left."""
@@ -73,7 +72,7 @@ class Arrivals(QtCore.QObject):
         finally:
             self._is_inserting = False
         if self._session.at(Stage.ARRIVED):
-            self._retrying.start()
+            self._trying.start(RETRY_MS)
 
     def insert_kept(self) -> None:
         """Put the oldest kept result into the document in front."""

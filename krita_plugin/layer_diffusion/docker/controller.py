@@ -99,6 +99,8 @@ class Controller(QtCore.QObject):
         self._of_documents = FieldsOfDocuments()
         self._looking = self._timer(LOOK_MS, self.look, single=False)
         self._looking_soon = self._timer(0, self.look)
+        self._seen: tuple = (None, None)
+        self._looking_at_inputs = self._timer(0, self._look_at_inputs)
         self._looking_at_results = self._timer(0, lambda: self.results.look(canvas.active_document()))
         self._saving = self._timer(SAVE_MS, self._save)
         self._tries = 0
@@ -264,7 +266,7 @@ class Controller(QtCore.QObject):
     def look(self) -> None:
         """Follow document, layers and selection: the size of the result, and what the pickers offer and show.
 
-        With another document there are fields and results to be shown too, each on a turn of its own.
+        Fields, pickers and results are looked at on turns of their own, since each takes a while.
         """
         canvas.follow_undo()
         document, area = canvas.active_document(), None
@@ -281,8 +283,14 @@ class Controller(QtCore.QObject):
         except ValueError as error:
             note = str(error)
         self._panel.result_size.show_area(note, document is not None and canvas.is_selected(document))
-        self._inputs.look(document, area)
+        self._seen = document, area
+        self._looking_at_inputs.start()
         self._looking_at_results.start()
+
+    def _look_at_inputs(self) -> None:
+        document, area = self._seen
+        if document == canvas.active_document():  # or the next look is about another one
+            self._inputs.look(document, area)
 
     def _area(self, document) -> Area:
         return canvas.area_of(document, self._fields.size_mode, self._fields.width, self._fields.height)

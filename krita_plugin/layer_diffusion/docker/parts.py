@@ -75,6 +75,54 @@ class Note(Quiet):
         self.setVisible(bool(text))
 
 
+class ShortNote(Note):
+    """A note that ends with “…” where there is no room for all of its lines; then its tooltip has them."""
+
+    def say(self, text: str) -> None:
+        """Show the text, or nothing."""
+        super().say(text)
+        self._explain()
+
+    def hasHeightForWidth(self) -> bool:  # noqa: N802 - Qt's name
+        """Not for the layout, which would give it the room of all lines even where others need it."""
+        return False
+
+    def sizeHint(self):  # noqa: N802 - Qt's name
+        """All lines, at the width that there is."""
+        return QtCore.QSize(0, self.heightForWidth(self.width()))
+
+    def minimumSizeHint(self):  # noqa: N802 - Qt's name
+        """One line."""
+        return QtCore.QSize(0, self.fontMetrics().height())
+
+    def resizeEvent(self, event) -> None:  # noqa: N802 - Qt's name
+        """At another width it has more lines or fewer."""
+        super().resizeEvent(event)
+        self._explain()
+        if event.size().width() != event.oldSize().width():
+            self.updateGeometry()
+
+    def paintEvent(self, _event) -> None:  # noqa: N802
+        text, metrics, end = self.text(), self.fontMetrics(), QtCore.Qt.TextElideMode.ElideRight
+        layout = QtGui.QTextLayout(text, self.font())
+        painter = QtGui.QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        layout.beginLayout()
+        for top in range(0, self.height() - metrics.height() + 1, metrics.lineSpacing()):
+            line = layout.createLine()
+            if not line.isValid():
+                break
+            line.setLineWidth(self.width())
+            start, length = line.textStart(), line.textLength()
+            is_last = top + metrics.lineSpacing() + metrics.height() > self.height()
+            rest = text[start:] if is_last else text[start : start + length]
+            painter.drawText(0, top + metrics.ascent(), metrics.elidedText(rest, end, self.width()))
+        layout.endLayout()
+
+    def _explain(self) -> None:
+        self.setToolTip(self.text() if self.height() < self.sizeHint().height() else "")
+
+
 class Progress(QtWidgets.QProgressBar):
     """A bar with a text in it, of which the last parts go where there is no room for all of them."""
 

@@ -9,7 +9,7 @@ from ..qt import QtCore, QtWidgets
 from ..translation import told, tr
 from . import fields
 from .icons import IconButton, eye, menu
-from .parts import Note
+from .parts import ShortNote
 from .results_list import CardList, Going
 from .results_menu import REMAKES, Act, WhyNot, add, fill
 
@@ -47,7 +47,7 @@ class ResultsView(QtWidgets.QWidget):
         self.cards.acted.connect(lambda act: self._ask(act, None))
         self.cards.itemSelectionChanged.connect(lambda: self._enable())
         self.cards.customContextMenuRequested.connect(self._open_menu)
-        self.advice = Note("results_advice")
+        self.advice = ShortNote("results_advice")
         self._make_buttons()
         self._previewed = ""
         head = QtWidgets.QHBoxLayout()

@@ -6,6 +6,8 @@ from ..qt import QtCore, QtWidgets
 from . import fields, look
 
 Policy = QtCore.Qt.ScrollBarPolicy
+LINES = 6
+"""Of text, of which the height is there in the lowest docker: enough for a prompt."""
 
 
 class FieldsArea(QtWidgets.QScrollArea):
@@ -21,6 +23,7 @@ class FieldsArea(QtWidgets.QScrollArea):
         self.setVerticalScrollBarPolicy(Policy.ScrollBarAlwaysOn)
         self.setHorizontalScrollBarPolicy(Policy.ScrollBarAlwaysOff)
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Maximum)
+        self.setMinimumHeight(LINES * self.fontMetrics().lineSpacing())
         self.follow_theme()
 
     def sizeHint(self):  # noqa: N802 - Qt's name

@@ -80,6 +80,7 @@ def session(h, d, document, blocks):
 
 def pickers(h, d, document, blocks):
     """What they follow, while another layer becomes active and is painted on."""
+    yield from d.pick("model", "all")
     yield from d.pick("operation", "object_on_background")
     h.krita.action("select_visible_layers").trigger()
     for choice in ("below", "visible", "selected"):
@@ -95,7 +96,6 @@ def pickers(h, d, document, blocks):
 
 def reblending(h, d, document, blocks):
     """The blend of layers as they are, which is shown, hidden and shown again."""
-    yield from d.pick("model", "all")
     yield from d.pick("operation", "reblend")
     document.setActiveNode(nodes(document)[-1])
     yield 1

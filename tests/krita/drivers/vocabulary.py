@@ -79,6 +79,8 @@ class Docker:
             return
         row = next(row for row in range(box.count()) if box.itemData(row) == data)
         view, entry = box.view(), box.model().index(row, box.modelColumn())
+        if not box.model().item(row).isEnabled():
+            raise ValueError(f"{data!r} in {name} cannot be chosen")
         yield from self.press(name)
         yield self.h.until(lambda: on_screen(view), 20, f"the entries of {name}")
         view.scrollTo(entry)
@@ -254,7 +256,9 @@ def to_canvas(h):
 def step(h, document, action):
     """Undo or redo once by its keys, with `yield from`."""
     document.waitForDone()
-    yield 0.3  # Krita's list of steps comes after the step
+    yield 0.3  # Krita's list of steps comes after the step, with much to do long after it
+    last = {"undo": lambda: steps_done(h) > 0, "redo": lambda: steps_done(h) < len(history(h))}
+    yield h.until(last[action], 10, f"a step to {action}")
     before = steps_done(h)
     yield to_canvas(h)
     yield h.key(KEYS[action])
