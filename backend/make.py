@@ -23,11 +23,12 @@ DEFAULTS: dict[str, Any] = {
     "model": "builtin",
     "negative": "",
     "steps": 20,
-    "cfg": 5.0,
     "seed": -1,
     "batch": 1,
 }
-"""What holds without a preset; the rest is as in `Request`, and the size as the first picture or the model has it."""
+"""What holds without a preset; the rest is as in `Request`, and size and CFG as they suit the pictures or the model."""
+CFG = 5.0
+"""That suits the released models."""
 EVERYWHERE = ("model", "width", "height", "steps", "decoding")
 """Settings which, when given beside a preset, hold for those before it too."""
 
@@ -76,7 +77,8 @@ def size(text: str) -> tuple[int, int]:
 
 def make(options: argparse.Namespace) -> int:
     """Run the command."""
-    from . import outputs, pictures, presets
+    from . import builtin, outputs, pictures, presets
+    from .models.installed import BUILTIN
 
     outputs.check_target(options.output)
     given = {name: value for name, value in vars(options).items() if name in Request.__dataclass_fields__}
@@ -89,6 +91,7 @@ def make(options: argparse.Namespace) -> int:
         fail(ErrorCode.INVALID_REQUEST, "There is no prompt.", "Give one with --prompt, or choose a --preset.")
     files = find_model(settings["model"])
     settings["model"] = given["model"] = files.info.id
+    settings.setdefault("cfg", builtin.CFG if files.info.id == BUILTIN else CFG)
     if "width" not in settings:
         first = next(iter(images.values()), None)
         side = files.info.native_side

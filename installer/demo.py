@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend import outputs
+from backend.builtin import CFG
 from backend.client import Client, running_backend
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import Box, Layer, LayerSet
@@ -60,7 +61,7 @@ def main(folder: Path) -> None:
             fail(ErrorCode.UNKNOWN_MODEL, "The built-in model is missing.", "Get the project again, complete.")
         for number, prompt in enumerate(PROMPTS, 1):
             print(f"{number:3} / {len(PROMPTS)}  {prompt}", flush=True)
-            request = Request(Operation.OBJECT, model.id, prompt, "", SIDE, SIDE, 20, 5.0, 2, 1)
+            request = Request(Operation.OBJECT, model.id, prompt, "", SIDE, SIDE, 20, CFG, 2, 1)
             results.append(client.generate(request))
     outputs.write_openraster(arrange(results[: GRID * GRID]), folder / "layers.ora")
     outputs.write_png(results[0].layers[0], folder / "apple.png")

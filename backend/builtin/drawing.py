@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.builtin import composite, scenes
+from backend.builtin import CFG, composite, scenes
 from backend.builtin.classifier import HELD_OUT_SEED
 from backend.builtin.dataset import SIDE, fill, portraits, things
 from backend.engine.cache import Cache
@@ -22,7 +22,6 @@ from protocol.job import LayerSet
 from protocol.request import Input, Operation, Request, Role, Source
 
 STEPS = 20
-CFG = 5.0
 
 Pixels = NDArray[np.uint8]
 Given = tuple[Source, Pixels]

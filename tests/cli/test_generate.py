@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -68,6 +69,13 @@ def test_drawn_seed_is_told(tiny_model, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("backend.make.secrets.randbelow", lambda below: below - 1)
     assert generate(tmp_path / "a.png") == 0
     assert "seed 4294967295" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("model", "cfg"), [("tiny", 5), ("builtin", 2)])
+def test_guidance_is_what_suits_the_model(tiny_model, tmp_path, model, cfg):
+    assert generate(tmp_path / "a.png", model=model) == 0
+    made_with = json.loads(Image.open(tmp_path / "a.png").info["layer_diffusion"])
+    assert made_with["request"]["cfg"] == cfg
 
 
 def test_unknown_model(tiny_model, tmp_path, capsys):
