@@ -52,9 +52,13 @@ class Docker:
         if not widget.isVisible() and self.dock.panel.advanced_fields.isAncestorOf(widget):
             yield from self.press("advanced")
         yield self.h.until(widget.isVisible, 20, f"{name} in sight")
+        area = self.find("fields")
 
         def where():  # the wheel would change what it rolls over; what is laid out late takes it out of sight again
-            self.find("fields").ensureWidgetVisible(widget)
+            if area.widget().isAncestorOf(widget):
+                # Qt's own way has only the line with the caret of a text in sight.
+                centre = widget.mapTo(area.widget(), widget.rect().center())
+                area.ensureVisible(centre.x(), centre.y(), 0, min(widget.height(), area.viewport().height()) // 2)
             return self.h.screen_position(widget)
 
         yield from at_rest(self.h, where)
