@@ -71,7 +71,7 @@ def test_drawn_seed_is_told(tiny_model, tmp_path, monkeypatch, capsys):
     assert "seed 4294967295" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("model", "cfg"), [("tiny", 5), ("builtin", 2)])
+@pytest.mark.parametrize(("model", "cfg"), [("tiny", 5), ("builtin", 3)])
 def test_guidance_is_what_suits_the_model(tiny_model, tmp_path, model, cfg):
     assert generate(tmp_path / "a.png", model=model) == 0
     made_with = json.loads(Image.open(tmp_path / "a.png").info["layer_diffusion"])
