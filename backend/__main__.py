@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--tls-certificate", type=Path, metavar="PEM", help="encrypt connections with this certificate")
     serve.add_argument("--tls-key", type=Path, metavar="PEM", help="its key, if it is in another file")
     serve.add_argument("--idle", type=float, default=15, metavar="MINUTES", help="then models are unloaded; 0: never")
+    less = "use as little memory of the graphics card as possible; slower"
+    serve.add_argument("--save-memory", action="store_true", help=less)
     serve.add_argument("--cluster", metavar="HOST:PORT", help="work on the machines of this Ray cluster; auto: find it")
 
     models = commands.add_parser("models", help="list, install, verify, remove and find model files")
@@ -93,7 +95,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     serve(
         options.host, options.port, options.parent, options.state_file, options.token_file, options.tls_certificate,
-        options.tls_key, 60 * options.idle, options.cluster,
+        options.tls_key, 60 * options.idle, options.cluster, options.save_memory,
     )
     return 0
 

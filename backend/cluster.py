@@ -45,18 +45,20 @@ AUTO = "auto"
 log = logging.getLogger(__name__)
 
 
-def targets(address: str) -> list[Target]:
+def targets(address: str, save_memory: bool = False) -> list[Target]:
     """The main function of a worker for each place in the cluster that this machine is part of; takes seconds.
 
     Args:
         address: of the cluster's head, host and port, or `AUTO` for the one that runs here.
+        save_memory: whether their cards' memory is used as little as possible.
 
     Raises `LayerDiffusionError`: ``invalid_request`` when the cluster cannot be reached.
     """
     # In a process of its own, which takes Ray's threads and memory with it.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         count = pool.submit(_count, address).result()
-    return [partial(main, address=address, count=count) for _ in range(count)]
+    target = partial(worker.main, save_memory=save_memory)
+    return [partial(main, address=address, count=count, target=target) for _ in range(count)]
 
 
 def main(connection: Connection, address: str, count: int, target: Target = worker.main) -> None:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def main(connection: Connection, card: str | None = None, variable: str = "CUDA_VISIBLE_DEVICES") -> None:
+def main(
+    connection: Connection, card: str | None = None, variable: str = "CUDA_VISIBLE_DEVICES", save_memory: bool = False
+) -> None:
     """Serve jobs until the pipe closes, on one graphics card as this variable calls it. Does not return."""
     if card is not None:
         os.environ[variable] = card
@@ -36,14 +38,14 @@ def main(connection: Connection, card: str | None = None, variable: str = "CUDA_
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Standard output belongs to the server's ready line; a library that prints must not disturb it.
     os.dup2(sys.stderr.fileno(), 1)
-    Worker(connection).run()
+    Worker(connection, save_memory).run()
 
 
 class Worker:
     """Does one job after the other; keeps the engine's cache between them."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, save_memory: bool = False) -> None:
+        self._connection, self._save_memory = connection, save_memory
         self._inbox = Inbox(connection)
         self._cache: Cache | None = None
 
@@ -89,6 +91,7 @@ class Worker:
                 lambda: self._inbox.cancelled(message.job),
                 self._cache,
                 lambda thumbnail: self._send(Preview(message.job, thumbnail)),
+                self._save_memory,
             )
         except Stopped:
             return None

@@ -68,24 +68,29 @@ class Device:
                 free()
 
 
-def choose(family: str) -> Device:
-    """The fastest device of this machine, used as its memory allows for a family's models."""
+def choose(family: str, save_memory: bool = False) -> Device:
+    """The fastest device of this machine, used as its memory allows for a family's models.
+
+    With `save_memory` a card's memory is used as little as possible, however much it has: other programs may hold it.
+    """
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory
         vae = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-        return _with_memory("cuda", vae, memory, family)
+        return _with_memory("cuda", vae, memory, family, save_memory)
     if torch.xpu.is_available():
         vae = torch.bfloat16 if torch.xpu.is_bf16_supported(including_emulation=False) else torch.float32
-        return _with_memory("xpu", vae, torch.xpu.get_device_properties(0).total_memory, family)
+        memory = torch.xpu.get_device_properties(0).total_memory
+        return _with_memory("xpu", vae, memory, family, save_memory)
     if torch.backends.mps.is_available():
         return Device(torch.device("mps"), torch.float16, torch.float32, torch.float32)
     return Device(HOST, torch.float32, torch.float32, torch.float32)
 
 
-def _with_memory(kind: str, vae: torch.dtype, memory: int, family: str) -> Device:
-    """A device of its own memory in bytes, used as that allows."""
+def _with_memory(kind: str, vae: torch.dtype, memory: int, family: str, save: bool) -> Device:
+    """A device of its own memory in bytes, used as that allows, or to save it."""
     offload, frugal = memory < ROOMY[family], memory < TIGHT[family]
-    return Device(torch.device(kind), torch.float16, vae, torch.float16, offload, frugal)
+    device = Device(torch.device(kind), torch.float16, vae, torch.float16, offload, frugal)
+    return device.saving() if save else device
 
 
 def free() -> None:

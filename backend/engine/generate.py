@@ -41,7 +41,7 @@ NAME_LENGTH = 80
 
 def generate(
     request: Request, images: Sequence[bytes], files: ModelFiles, report: Report, cancelled: Callable[[], bool],
-    cache: Cache | None = None, show: Show | None = None,
+    cache: Cache | None = None, show: Show | None = None, save_memory: bool = False,
 ) -> LayerSet:
     """Generate what a request asks for.
 
@@ -53,6 +53,7 @@ def generate(
         cancelled: asked before every model call.
         cache: keeps the loaded model for the next job.
         show: told a small picture of what is being made now and then, as `preview` says.
+        save_memory: use as little memory of the graphics card as possible, which is slower.
 
     Returns:
         For each image of the batch the layers of all its stages, each over the whole requested area. A blend is hidden
@@ -74,7 +75,7 @@ def generate(
         for use in _texts(request, mode)[1]:
             files.lora(use.name)
     job = _Job(request, given, modes, used, files, Way(report, cancelled, len(modes), show), cache or Cache())
-    device = choose(files.info.family)
+    device = choose(files.info.family, save_memory)
     try:
         return job.run(device)
     except LayerDiffusionError as error:

@@ -30,7 +30,7 @@ IDLE = 900.0
 def serve(
     host: str = "127.0.0.1", port: int = 0, parent: int | None = None, state_file: Path | None = None,
     token: Path | None = None, certificate: Path | None = None, key: Path | None = None, idle: float = IDLE,
-    cluster: str | None = None,
+    cluster: str | None = None, save_memory: bool = False,
 ) -> None:
     """Run the server until SIGINT or SIGTERM, or until the parent is gone. Call it from the main thread.
 
@@ -49,12 +49,13 @@ def serve(
         idle: seconds without a job after which the memory of models is given back; 0 for never.
         cluster: address of the head of a Ray cluster that this machine is part of, or "auto" for the one that runs
             here; the workers are where it has graphics cards. By default they are on this machine.
+        save_memory: use as little memory of the graphics cards as possible, which is slower.
 
     Raises `LayerDiffusionError`: `disk_full` when the token cannot be written, `invalid_request` when host and port,
     token, certificate or cluster cannot be used.
     """
     try:
-        asyncio.run(_serve(host, port, parent, state_file, token, tls(certificate, key), idle, cluster))
+        asyncio.run(_serve(host, port, parent, state_file, token, tls(certificate, key), idle, cluster, save_memory))
     except LayerDiffusionError as error:
         _print({"event": "failed", **error.to_dict()})
         raise
@@ -62,7 +63,7 @@ def serve(
 
 async def _serve(
     host: str, port: int, parent: int | None, state_file: Path | None, token: Path | None, context: SSLContext | None,
-    idle: float, cluster: str | None,
+    idle: float, cluster: str | None, save_memory: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -79,12 +80,13 @@ async def _serve(
     is_shared = access.is_shared(host)
     hub = Hub(Library(is_shared), recorder, idle, is_shared)
     if cluster is not None:
-        hub.equip(await asyncio.to_thread(_places, cluster))
+        hub.equip(await asyncio.to_thread(_places, cluster, save_memory))
     with given_token(token) if token else token_file(state_file) as (secret, path):
         async with app.listening(hub, host, port, secret, context) as port:
             recorder.settings = {
                 "listens on": f"{host}:{port}", "encrypted": "yes" if context else "no", "cluster": cluster or "none",
-                "idle minutes": f"{idle / 60:g}", "models folder": str(folder()),
+                "idle minutes": f"{idle / 60:g}", "saves memory": "yes" if save_memory else "no",
+                "models folder": str(folder()),
             }
             if is_shared and context is None:
                 log.warning(
@@ -102,7 +104,7 @@ async def _serve(
                     "pid": os.getpid(),
                 }
             )
-            equipping = None if cluster is not None else asyncio.create_task(_equip(hub))
+            equipping = None if cluster is not None else asyncio.create_task(_equip(hub, save_memory))
             if parent is not None:
                 lifetime.on_stdin_closed(request_stop)
                 watch = asyncio.create_task(lifetime.parent_gone(parent))
@@ -113,12 +115,12 @@ async def _serve(
                 equipping.cancel()
 
 
-async def _equip(hub: Hub) -> None:
+async def _equip(hub: Hub, save_memory: bool) -> None:
     """Give the hub the workers of this machine. Clients can connect before, since a driver may hang for seconds."""
-    hub.equip(await workers.targets())
+    hub.equip(await workers.targets(save_memory))
 
 
-def _places(cluster: str) -> list[Target]:
+def _places(cluster: str, save_memory: bool) -> list[Target]:
     try:
         from ..cluster import targets
     except ImportError as error:
@@ -126,7 +128,7 @@ def _places(cluster: str) -> list[Target]:
             ErrorCode.INVALID_REQUEST, f"A cluster needs Ray, which cannot be loaded: {error}.",
             "Install it with `pip install .[cluster]` in the project's folder, on every machine of the cluster.",
         ) from error
-    return targets(cluster)
+    return targets(cluster, save_memory)
 
 
 def _print(event: dict[str, object]) -> None:

@@ -32,8 +32,9 @@ PATIENCE = 10.0
 """Seconds that the driver's tool may take."""
 
 
-async def targets() -> list[Target]:
+async def targets(save_memory: bool = False) -> list[Target]:
     """The main function of a worker for each graphics card, or one for all that is there; may take `PATIENCE`."""
+    main = partial(worker.main, save_memory=True) if save_memory else worker.main
     build = importlib.metadata.version("torch").partition("+")[2]
     kind = next((kind for kind in OTHERS if build.startswith(kind)), None)
     variable = OTHERS[kind][1] if kind else CUDA
@@ -48,8 +49,8 @@ async def targets() -> list[Target]:
         there = await graphics_cards()
         cards = usable(there, build)
     if len(there) < 2 or not cards:
-        return [worker.main]
-    return [partial(worker.main, card=card, variable=variable) for card in cards]
+        return [main]
+    return [partial(main, card=card, variable=variable) for card in cards]
 
 
 def numbered(kind: str, machine: Machine) -> dict[str, bool]:

@@ -58,6 +58,8 @@ class BackendProcess:
         self._closed = False
         self.idle_minutes = IDLE_MINUTES
         """After so long without a job the models are unloaded; 0 never. The next start obeys it."""
+        self.save_memory = False
+        """Whether the memory of the graphics card is used as little as possible. The next start obeys it."""
 
     @property
     def log(self) -> Path:
@@ -93,6 +95,8 @@ class BackendProcess:
         python, root, variables = self._installed()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         command = [python, "-m", "backend", "serve", "--parent", str(os.getpid()), "--idle", str(self.idle_minutes)]
+        if self.save_memory:
+            command.append("--save-memory")
         try:
             with open(self._log, "wb") as log:
                 self._process = subprocess.Popen(

@@ -70,7 +70,7 @@ class LayerDiffusionActions(Extension):
             action = window.createAction(f"{DOCKER}_{name}", "", "tools/scripts")
             action.setText(tr(action.text()))
             action.setIconText(tr(action.iconText()))
-            action.setToolTip(tr(action.toolTip()))
+            # Not the tooltip: Krita takes the file's again when it gives the action its keys.
             action.setWhatsThis(tr(action.whatsThis()))
             action.triggered.connect(functools.partial(self._do, does))
 

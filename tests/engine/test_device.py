@@ -36,6 +36,13 @@ def test_cards_are_used_as_their_memory_allows(machine, kind, memory, offload, f
     assert (chosen.offload, chosen.frugal) == (offload, frugal)
 
 
+@pytest.mark.parametrize("kind", ["cuda", "xpu", "mps", "cpu"])
+def test_memory_of_cards_is_saved_when_asked_for(machine, kind):
+    machine(kind, 24 * GB)
+    chosen = device.choose("sdxl", save_memory=True)
+    assert chosen.offload is chosen.frugal is (kind in ("cuda", "xpu"))
+
+
 @pytest.mark.parametrize("kind", ["cuda", "xpu"])
 def test_cards_without_bfloat16_have_the_vae_in_float32(machine, kind):
     machine(kind, 24 * GB, bfloat16=False)

@@ -67,7 +67,7 @@ def test_the_first_job_shows_its_second_half_and_the_next_every_step_but_the_las
 @pytest.mark.usefixtures("without_limit")
 def test_where_networks_wait_in_the_hosts_memory_previews_come_from_results(files, monkeypatch):
     device = choose("sd15").saving()
-    monkeypatch.setattr("backend.engine.generate.choose", lambda family: device)
+    monkeypatch.setattr("backend.engine.generate.choose", lambda *_: device)
     cache = Cache()
     assert [len(previews(files, cache)) for _ in range(2)] == [0, 5]
 

@@ -44,6 +44,12 @@ def test_runs_as_told_and_ends_when_stopped(start, tmp_path, monkeypatch, plugin
     pid, arguments, home = said(tmp_path)
     assert arguments == ["serve", "--parent", str(os.getpid()), "--idle", "15"] and home is None
     assert backend.address().port == 7 and said(tmp_path)[0] == pid
+    backend.rest()
+    assert_ended(pid)
+    backend.idle_minutes, backend.save_memory = 3, True
+    backend.address()
+    pid, arguments, _ = said(tmp_path)
+    assert arguments[3:] == ["--idle", "3", "--save-memory"]
     backend.stop()
     assert_ended(pid)
 

@@ -25,6 +25,6 @@ def test_backend_here_and_elsewhere(krita, standin, tmp_path):
             port = json.loads(other.stdout.readline())["port"]
             said = {"port": port, "token": token.read_text(), "certificate": str(tmp_path / "authority.pem")}
             (standin / "elsewhere").write_text(json.dumps(said), encoding="utf-8")
-            krita("backend.py", standin, settings={"layer_diffusion": {"first_start": ""}})
+            krita("backend.py", standin, settings={"layer_diffusion": {"first_start": "", "save_memory": "yes"}})
         finally:
             other.terminate()

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from backend.builtin import CFG
+
 
 @pytest.fixture
 def styles(plugin, tmp_path):
@@ -111,7 +113,7 @@ def test_a_chosen_model_brings_the_style_of_its_family(fields, plugin):
     said = [fields.choose(name) for name in ("xl", "anime", "builtin", "small")]
     assert [one.style for one in said] == ["SDXL", "SD1.5", "Built-in model", ""]
     assert [(one.sampler, one.cfg) for one in said] == [
-        (sampler.DPMPP_2M_SDE_KARRAS, 5), (sampler.DPMPP_2M_KARRAS, 7), (sampler.DPMPP_2M_KARRAS, 5),
+        (sampler.DPMPP_2M_SDE_KARRAS, 5), (sampler.DPMPP_2M_KARRAS, 7), (sampler.DPMPP_2M_KARRAS, CFG),
         (sampler.DPMPP_2M_KARRAS, 5),
     ]  # fmt: skip
 

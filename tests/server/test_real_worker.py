@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,24 @@ from backend import models
 from backend.engine.generate import generate
 from protocol.errors import ErrorCode
 from protocol.job import Phase
-from protocol.messages import Acknowledge, Cancel, Cancelled, Done, Failed, Generate, Queued, Refused, Running, Started
+from protocol.messages import (
+    Acknowledge,
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Generate,
+    Queued,
+    Refused,
+    Running,
+    Started,
+    build,
+)  # fmt: skip
 from protocol.request import Input, Operation, Request, Source
 from tests.engine import tiny
 
 from .harness import TIMEOUT, Client, new_id, pixels_of
-from .program import SERVE, Process, client_of
+from .program import ROOT, SERVE, Process, client_of
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +175,20 @@ def test_a_file_damaged_after_it_was_loaded_fails_only_the_job(client: Client, m
     assert (message.job, message.error.code) == (job, ErrorCode.BAD_CHECKPOINT)
     following = _start(client, _request(batch=1, steps=1))
     assert client.result(following).request.steps == 1
+
+
+def test_the_wish_to_save_memory_reaches_the_choice_of_the_device(models_folder: Path) -> None:
+    message = build(Generate(new_id(), _request()))
+    lines = ["import asyncio, os, sys", "from multiprocessing import Pipe", "from backend.engine import generate"]
+    lines += [
+        "from backend.server.workers import targets",
+        "generate.choose = lambda *of: (print(*of, file=sys.stderr, flush=True), os._exit(0))",
+        "ours, other = Pipe()",
+        f"other.send_bytes({message.encode()!r})",
+        "asyncio.run(targets(save_memory=True))[0](ours)",
+    ]
+    environment = os.environ | {"LAYER_DIFFUSION_MODELS": str(models_folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, cwd=ROOT, env=environment
+    )
+    assert done.stderr.splitlines()[-1:] == ["sd15 True"]

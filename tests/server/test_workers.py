@@ -140,6 +140,9 @@ def test_each_graphics_card_has_a_worker(tmp_path: Path, monkeypatch: pytest.Mon
     tool.write_text("#!/bin/sh\necho GPU-1\necho GPU-2\n")
     tool.chmod(0o755)
     assert cards_of(asyncio.run(targets())) == ["GPU-1", "GPU-2"]
+    saving = asyncio.run(targets(save_memory=True))
+    assert cards_of(saving) == ["GPU-1", "GPU-2"]
+    assert all(one.keywords["save_memory"] for one in saving if isinstance(one, partial))
     tool.write_text("#!/bin/sh\necho GPU-1\nexit 9\n")
     assert asyncio.run(targets()) == [worker.main]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1, 3")

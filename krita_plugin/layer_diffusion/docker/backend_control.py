@@ -19,7 +19,8 @@ from ..translation import tr
 from .backend_view import BackendView
 from .faults import faults
 
-IDLE = "idle_minutes"
+IDLE, SAVING = "idle_minutes", "save_memory"
+YES = "yes"
 
 
 class Backend(QtCore.QObject):
@@ -35,9 +36,12 @@ class Backend(QtCore.QObject):
         minutes = canvas.read_setting(IDLE, "")
         if minutes.isdecimal():
             process.idle_minutes = int(minutes)
+        process.save_memory = canvas.read_setting(SAVING, "") == YES
         view.show_remote(self._remote)
         view.idle.setValue(process.idle_minutes)
+        view.saving.setChecked(process.save_memory)
         view.idle_set.connect(self._set_idle)
+        view.saving_set.connect(self._set_saving)
         view.log_wanted.connect(self._show_log)
         view.diagnosed.connect(self.diagnose)
 
@@ -102,6 +106,10 @@ class Backend(QtCore.QObject):
     def _set_idle(self, minutes: int) -> None:
         self._process.idle_minutes = minutes
         canvas.write_setting(IDLE, str(minutes))
+
+    def _set_saving(self, save: bool) -> None:
+        self._process.save_memory = save
+        canvas.write_setting(SAVING, YES if save else "")
 
     def _received(self, message: Message) -> None:
         if isinstance(message, Welcome):

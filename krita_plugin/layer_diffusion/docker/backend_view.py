@@ -26,6 +26,8 @@ class BackendView(QtWidgets.QDialog):
     """A `Remote` to connect to."""
     idle_set = QtCore.pyqtSignal(int)
     """Minutes."""
+    saving_set = QtCore.pyqtSignal(bool)
+    """Whether to save the memory of the graphics card."""
     log_wanted = QtCore.pyqtSignal()
     diagnosed = QtCore.pyqtSignal()
 
@@ -42,6 +44,10 @@ class BackendView(QtWidgets.QDialog):
         self.idle = fields.whole("backend_idle", 0, MOST_MINUTES, tr("0 never unloads. It holds from the next start."))
         self.idle.setSuffix(" min")
         self.idle.valueChanged.connect(self.idle_set)
+        self.saving = QtWidgets.QCheckBox(tr("Save graphics memory (slower)"))
+        self.saving.setObjectName("backend_saving")
+        self.saving.setToolTip(tr("For when other programs need the graphics card too. It holds from the next start."))
+        self.saving.toggled.connect(self.saving_set)
         column = QtWidgets.QVBoxLayout(self)
         column.addWidget(self.state)
         column.addWidget(fields.row(self.start, self.stop, self.unload))
@@ -94,7 +100,7 @@ class BackendView(QtWidgets.QDialog):
 
     def _make_own(self):
         holder = QtWidgets.QWidget()
-        fields.grid(holder, [(tr("Unload after"), self.idle)])
+        fields.grid(holder, [(tr("Unload after"), self.idle), ("", self.saving)])
         return holder
 
     def _make_remote(self):

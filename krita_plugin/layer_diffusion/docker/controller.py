@@ -110,7 +110,7 @@ class Controller(QtCore.QObject):
         panel.show_settings(self._fields)
         panel.shown.connect(self._shown)
         panel.edited.connect(self._edited)
-        panel.model.activated.connect(lambda *_: self._choose_model())
+        panel.model.activated.connect(lambda *_: self._follow_model())
         for edit in panel.prompts:
             edit.earlier = prompts_of(canvas.read_setting(f"{edit.name}s", ""))
             edit.submitted.connect(self.generate)
@@ -152,6 +152,7 @@ class Controller(QtCore.QObject):
     def _try_builtin(self) -> None:
         """Fill in what gives a first picture, and make it where there is a document."""
         self._show_fields(replace(self._fields, model=BUILTIN, prompt=self._fields.prompt or FIRST_PROMPT))
+        self._follow_model()
         self._panel.prompt.setFocus()
         if self._model() is not None:
             self.generate()
@@ -333,6 +334,7 @@ class Controller(QtCore.QObject):
             panel.show_models(session.models, self._fields.model)
             self._styling.show_models(session.models)
             self._show_model()
+            self._follow_model()  # at a first start, and where the one that was chosen is gone, nobody chose it
         panel.vocabulary.loras = session.loras
         unfinished = session.unfinished
         self._queue.show_jobs(unfinished)
@@ -363,7 +365,8 @@ class Controller(QtCore.QObject):
     def _report(self, notice: Notice) -> None:
         self.session.report(notice)
 
-    def _choose_model(self) -> None:
+    def _follow_model(self) -> None:
+        """Take the style of the model that the fields have."""
         model = self._model()
         if model is not None:
             self._styling.follow(model)

@@ -58,10 +58,10 @@ class ResultsView(QtWidgets.QWidget):
         column.setContentsMargins(fields.SPACE, 2, fields.RIGHT, fields.SPACE)
         column.setSpacing(4)
         column.addLayout(head)
-        column.addWidget(self.cards, 1000)
+        column.addWidget(self.cards, 1)
         column.addWidget(self.advice)
         column.addWidget(self.buttons)
-        column.addStretch(1)  # of the room that the cards do not need
+        column.addStretch()  # has the room while there are no cards, which take it first
         self._show_parts()
 
     def show_cards(self, cards: Sequence[Card]) -> None:

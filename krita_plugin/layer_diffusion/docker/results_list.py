@@ -54,7 +54,7 @@ class CardList(QtWidgets.QListWidget):
         self.setItemDelegate(_Framed(self))
         self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setMinimumHeight(self._height_of(1))
+        self.setMinimumHeight(self.gridSize().height() + 2 * self.frameWidth())
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
         self.setContextMenuPolicy(QtCore.Qt.ContextMenuPolicy.CustomContextMenu)
         self.cards: tuple[Card, ...] = ()
@@ -105,11 +105,6 @@ class CardList(QtWidgets.QListWidget):
     def sizeHint(self):  # noqa: N802 - Qt's name
         """One row of cards; there may be room for more."""
         return QtCore.QSize(0, self.minimumHeight())
-
-    def resizeEvent(self, event) -> None:  # noqa: N802 - Qt's name
-        """The cards lie in other rows at another width."""
-        super().resizeEvent(event)
-        self._end_with_rows()
 
     def event(self, event) -> bool:
         """Keep our keys from Krita's own shortcuts."""
@@ -176,16 +171,7 @@ class CardList(QtWidgets.QListWidget):
                 self.setAutoScroll(False)  # the chosen one need not be seen
                 self.setCurrentItem(item)
                 self.setAutoScroll(True)
-        self._end_with_rows()
         self._draw_next()  # most often it is the only one
-
-    def _end_with_rows(self) -> None:
-        """Be no higher than the rows of cards."""
-        beside = max(1, self.viewport().width() // self.gridSize().width())
-        self.setMaximumHeight(self._height_of(max(1, -(-self.count() // beside))))
-
-    def _height_of(self, rows: int) -> int:
-        return rows * self.gridSize().height() + 2 * self.frameWidth()
 
     def _draw_next(self) -> None:
         """Drawing one takes a millisecond, and a history has many: one in each turn of the event loop."""

@@ -22,6 +22,11 @@ def run(h):
     yield h.click(d.find("backend_unload"))
     yield h.until(lambda: said.text() == "The models' memory is free.", 10, "the answer")
     yield from diagnostics(h, d)
+    h.check(
+        "the memory is saved, as last time", d.find("backend_saving").isChecked() and "saves memory: yes" in copied()
+    )
+    yield from d.tick("backend_saving", False)
+    h.check("remembered", h.krita.readSetting("layer_diffusion", "save_memory", "none") == "")
     yield h.click(d.find("backend_stop"))
     yield h.until(lambda: d.session.link.name == "IDLE", 10, "the end of the connection")
     yield h.until(lambda: (root / "ended").exists(), 10, "the end of the backend")
@@ -29,16 +34,22 @@ def run(h):
     yield h.click(d.find("backend_start"))
     yield d.ready()
     h.check("a new backend", len(list(root.glob("token-*"))) == 2)
+    yield h.click(d.find("backend_diagnostics"))
+    yield h.until(lambda: "saves memory: no" in copied(), 10, "no more memory saved than without the tick")
     yield from elsewhere(h, d, root)
 
 
-def diagnostics(h, d):
+def copied():
+    """The text in the clipboard."""
     from harness_driver.qt import QtWidgets
 
-    clipboard = QtWidgets.QApplication.clipboard()
+    return QtWidgets.QApplication.clipboard().text()
+
+
+def diagnostics(h, d):
     yield h.click(d.find("backend_diagnostics"))
-    yield h.until(lambda: "== Backend" in clipboard.text(), 10, "the diagnostics")
-    text = clipboard.text()
+    yield h.until(lambda: "== Backend" in copied(), 10, "the diagnostics")
+    text = copied()
     h.check("versions, device and settings", all(part in text for part in ("Krita: ", "device: none", "steps: ")), text)
     h.check("the last errors", "out_of_memory" in text, text)
     h.check("no prompt and no secret", "secret" not in text, text)
@@ -46,16 +57,14 @@ def diagnostics(h, d):
 
 def diagnostics_alone(h, d):
     """Without a backend the docker tells what it said itself."""
-    from harness_driver.qt import QtWidgets
     from layer_diffusion.notices import Notice
 
     home = str(Path.home())
     d.session.report(Notice(f"{home}/file was not read for “a secret cat”.", "Try again."))
     d.session.report(Notice("secret.example.org:7000 does not answer.", "Is it on?"))
     yield h.click(d.find("backend_diagnostics"))
-    clipboard = QtWidgets.QApplication.clipboard()
-    yield h.until(lambda: "== Backend" not in clipboard.text(), 10, "the diagnostics without a backend")
-    text = clipboard.text()
+    yield h.until(lambda: "== Backend" not in copied(), 10, "the diagnostics without a backend")
+    text = copied()
     h.check("what the docker said", "~/file was not read for …. Try again.\n… does not answer. Is it on?" in text, text)
     h.check("nothing private", "secret" not in text and home not in text, text)
     yield h.click(d.find("error_close"))

@@ -19,6 +19,9 @@ def run(h):
     h.check("it speaks German", d.find("generate").text() == "Objekt erzeugen", d.find("generate").text())
     named = h.krita.action("layer_diffusion_generate").text()
     h.check("so do its actions", named == "Layer Diffusion: Erzeugen", named)
+    action = h.krita.action("layer_diffusion_cancel")
+    told = action.iconText(), action.whatsThis()
+    h.check("and what they say of themselves", told == ("Abbrechen", "Der nächste Auftrag geht weiter."), told)
     h.check("and the model that comes along", d.find("model").itemText(0) == "Eingebaut", d.find("model").itemText(0))
     h.check("with twice the pixels", d.dock.devicePixelRatioF() == 2, d.dock.devicePixelRatioF())
     d.dock.setFloating(True)
@@ -35,8 +38,8 @@ def run(h):
 
 def running(h, d):
     """A job in its middle and one that waits, in a narrow docker."""
-    d.find("model").setCurrentIndex(0)
-    d.find("operation").setCurrentIndex(0)
+    yield from d.pick("model", "builtin")
+    yield from d.pick("operation", "object")
     for prompt in ("held", "held as well"):
         yield from d.start(prompt)
     yield h.until(lambda: "4/8" in d.find("progress").text(), 30, "a job in its middle")

@@ -80,8 +80,7 @@ def weights_and_earlier_prompts(h, d):
 def completed_anywhere(h, d):
     """In the middle of a prompt, and in that of a single layer; fields grow with what they hold."""
     edit = d.find("prompt")
-    edit.setPlainText(" on a wooden table")
-    yield h.click(edit)
+    yield from d.enter("prompt", " on a wooden table")
     yield h.key("ctrl+Home")
     yield h.type_text("a red ap")
     yield h.until(suggestions_of(d, "prompt").isVisible, 5, "the suggestions")
@@ -90,57 +89,45 @@ def completed_anywhere(h, d):
     yield h.type_text(", ripe")
     yield h.until(lambda: edit.toPlainText() == "a red apple, ripe on a wooden table", 5, "the cursor behind it")
     low = edit.height()
-    edit.setPlainText("\n".join("123456"))
+    yield h.key(*("Return",) * 5)
     yield h.until(lambda: edit.height() > low, 5, "a higher field")
-    edit.setPlainText("")
+    yield from d.enter("prompt", "")
     yield h.until(lambda: edit.height() == low, 5, "its usual height")
     yield from d.pick("operation", "scene")
-    fold = d.find("layer_prompts")
-    d.find("fields").ensureWidgetVisible(fold)
-    yield 0.3
-    yield h.click(fold)
+    yield from d.tick("layer_prompts", True)
     line = d.find("foreground_prompt")
-    yield h.until(line.isVisible, 5, "the layers' prompts")
-    d.find("fields").ensureWidgetVisible(line)
-    yield 0.3
-    yield h.click(line)
+    yield from d.press("foreground_prompt")
     yield h.type_text("tea")
     yield h.until(suggestions_of(d, "foreground_prompt").isVisible, 5, "the suggestions for a layer")
     yield h.screenshot("suggestions for a layer")
     yield h.key("Tab")
     yield h.until(lambda: line.toPlainText() == "teapot", 5, "the name in its prompt")
-    line.setPlainText("")
-    yield h.click(fold)
+    yield from d.enter("foreground_prompt", "")
+    yield from d.tick("layer_prompts", False)
     yield from d.pick("operation", "object")
 
 
 def remembered_in_each_field(h, d):
     """Each field has its own earlier prompts, by its keys and by the button in its corner."""
-    model, fold, at_once = d.find("model"), d.find("layer_prompts"), d.find("apply_at_once")
-    at_once.setChecked(False)
-    model.setCurrentIndex(model.findData("all"))
-    d.dock.panel.operation.choose("scene")
-    fold.click()
+    yield from d.tick("apply_at_once", False)
+    yield from d.pick("model", "all")
+    yield from d.pick("operation", "scene")
+    yield from d.tick("layer_prompts", True)
     typed = {"prompt": "salt & pepper", "negative": "blurry", "foreground_prompt": "shiny"}
     for name, words in typed.items():
-        d.find(name).setPlainText(words)
+        yield from d.enter(name, words)
     known = len(d.find("results").cards)
-    d.find("generate").click()
+    yield from d.press("generate")
     yield h.until(lambda: len(d.find("results").cards) == known + 1, 30, "its card")
     yield d.ready()
     for name, words in typed.items():
         edit = d.find(name)
-        edit.setPlainText("")
-        d.find("fields").ensureWidgetVisible(edit)
-        yield 0.3
-        yield h.click(edit, at=(8, 8))
+        yield from d.enter(name, "")
         yield h.key("alt+Up")
         yield h.until(lambda edit=edit, words=words: edit.toPlainText() == words, 5, f"what was in {name}")
         h.check(f"{name}: its keys are said", "Alt+Up" in edit.toolTip(), edit.toolTip())
     edit, menu = d.find("prompt"), d.find("prompt_earlier_menu")
-    d.find("fields").ensureWidgetVisible(edit)
-    yield 0.3
-    yield h.click(d.find("prompt_earlier"))
+    yield from d.press("prompt_earlier")
     yield h.until(menu.isVisible, 5, "the earlier prompts")
     yield h.screenshot("earlier prompts")
     listed = [entry.text() for entry in menu.actions()]
@@ -153,11 +140,11 @@ def remembered_in_each_field(h, d):
     yield h.until(lambda: edit.toPlainText() == "salt & pepper", 5, "the one after it")
     h.check("nothing earlier, nothing to choose", not d.find("blend_prompt_earlier").isEnabled())
     for name in typed:
-        d.find(name).setPlainText("")
-    fold.click()
-    d.dock.panel.operation.choose("object")
-    model.setCurrentIndex(model.findData("builtin"))
-    at_once.setChecked(True)
+        yield from d.enter(name, "")
+    yield from d.tick("layer_prompts", False)
+    yield from d.pick("operation", "object")
+    yield from d.pick("model", "builtin")
+    yield from d.tick("apply_at_once", True)
 
 
 def stroke(h, d, document, gate):

@@ -24,7 +24,11 @@ def run(h):
     yield d.ready()
     d.dock.setFloating(True)
     yield from sized(d, WIDE)
+    shown = d.find("results_view")
+    h.check("without results their head line is on top", shown.live.y() < shown.live.height(), shown.live.geometry())
     yield from results(h, d)
+    below = shown.height() - shown.buttons.geometry().bottom()
+    h.check("the results reach down to the edge", below < shown.live.height(), below)
     for name in (DARK, LIGHT):
         yield from themed(h, d, name)
         shot(h, d, name.split()[1])
@@ -65,7 +69,7 @@ def themed(h, d, name):
 
 
 def results(h, d):
-    for prompt in ("teapot", "a green apple", "a red apple"):
+    for prompt in ("a candle", "a tropical fish", "a butterfly", "a teapot", "a green apple", "a red apple"):
         yield from d.made(h.krita.activeDocument(), prompt)
     yield from d.enter("prompt", "a red apple, (glossy:1.2), on a table")
     yield 0.3
@@ -123,9 +127,8 @@ def operations(h, d):
     sdxl = {"id": "sdxl", "name": "SDXL", "family": "sdxl", "note": "", "objects": ()}
     d.session.models = (*known, replace(known[0], operations=tuple(Operation), **sdxl))
     d.session.dismiss()
-    models, selector, shown = d.find("model"), d.find("operation"), []
-    models.setCurrentIndex(models.findData("sdxl"))
-    models.activated.emit(models.currentIndex())
+    selector, shown = d.find("operation"), []
+    yield from d.pick("model", "sdxl")
     h.check("with the style of its family", d.find("style").currentData() == "SDXL", d.find("style").currentData())
     for index in range(selector.count()):
         yield from d.pick("operation", selector.itemData(index))
@@ -161,11 +164,11 @@ def narrow(h, d):
     from layer_diffusion.translation import tr
 
     panel, selector = d.dock.panel, d.find("operation")
-    d.find("advanced").setChecked(True)
+    yield from d.tick("advanced", True)
     yield from sized(d, NARROW)
     h.check("as narrow as asked for", d.dock.width() <= NARROW[0], d.dock.width())
     for index in range(selector.count()):
-        selector.setCurrentIndex(index)
+        yield from d.pick("operation", selector.itemData(index))
         yield 0.3
         name = f"narrow, {selector.currentData()}"
         h.check(f"{name}: nothing reaches beyond the edge", not outside(panel), outside(panel))
@@ -181,4 +184,4 @@ def narrow(h, d):
         panel.show_progress(f"{tr(words)} 8/8 · {more}", 0.5)
         h.check(f"narrow: “{tr(words)}” is whole", not cut_off(d), cut_off(d))
     panel.show_status(tr(d.session.link.value))
-    d.find("advanced").setChecked(False)
+    yield from d.tick("advanced", False)

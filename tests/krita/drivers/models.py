@@ -1,6 +1,6 @@
 """Driver: the first start, and the window of the models: install, pause, go on, cancel."""
 
-from vocabulary import Docker, nodes
+from vocabulary import Docker, at_rest, nodes
 
 
 def run(h):
@@ -10,6 +10,8 @@ def run(h):
     yield d.ready()
     yield h.screenshot("first_start")
     h.check("three ways", all(d.find(f"first_{way}").isVisible() for way in ("builtin", "layers", "remote")))
+    style = d.find("style").currentData()
+    h.check("the first model with its style, which nobody had to choose", style == "Built-in model", style)
     yield from d.press("first_builtin")
     yield h.until(lambda: len(nodes(document)) == 2 or d.error(), 60, "the first picture")
     h.check("without an error", d.error() == "", d.error())
@@ -41,14 +43,15 @@ def installing(h, d):
     """The list, and a download that waits, goes on and is cancelled."""
     yield from window(h, d)
     yield h.until(lambda: row(d, 1) == ["2.0 GB", "not here"], 5, "the list")
-    d.find("models_list").topLevelItem(0).setExpanded(True)
+    yield from choose(d, 0)
+    yield h.key("Right")
+    yield h.until(d.find("models_list").topLevelItem(0).isExpanded, 5, "its files")
     yield h.screenshot("models_list")
     h.check("what another program has", row(d, 0, 2) == ["7 MB", "found"], row(d, 0, 2))
-    tree = d.find("models_list")
-    tree.setCurrentItem(tree.topLevelItem(0).child(0))
+    yield from choose(d, 0, 0)
     told = d.find("models_note").text()
     h.check("where it is from, and what it takes", "someone/layers, main" in told and "6.0 GB" in told, told)
-    choose(d, 1)
+    yield from choose(d, 1)
     h.check("nothing to remove", not d.find("models_remove").isEnabled())
     yield h.click(d.find("models_install"))
     yield h.until(lambda: "1.0 GB of 2.0 GB" in words(d), 10, "half of it")
@@ -71,7 +74,7 @@ def installing(h, d):
 
 def looked_after(h, d):
     """What is there is checked, and what other programs have is found."""
-    choose(d, 0)
+    yield from choose(d, 0)
     yield h.click(d.find("models_verify"))
     yield h.until(lambda: "layer_one.safetensors is damaged" in d.error(), 5, "what is wrong")
     h.check("the window says it too", "layer_one" in d.find("models_outcome").text(), d.find("models_outcome").text())
@@ -80,13 +83,12 @@ def looked_after(h, d):
     h.check("one model of the person's own", own(d) == [("old", "cannot be used")], own(d))
     yield h.click(d.find("models_scan"))
     yield h.until(lambda: own(d) == [("turbo", "SDXL"), ("old", "cannot be used")], 5, "what was found")
-    tree = d.find("models_list")
     for number, note in enumerate(("few steps", "Convert it")):
-        tree.setCurrentItem(tree.topLevelItem(2).child(number))
+        yield from choose(d, 2, number)
         h.check(f"and why: {note}", note in d.find("models_note").text(), d.find("models_note").text())
     h.check("nothing to install there", not d.find("models_install").isEnabled())
     yield h.screenshot("models_own")
-    choose(d, 1)
+    yield from choose(d, 1)
 
 
 def left(h, d):
@@ -101,17 +103,29 @@ def own(d):
     return [(head.child(number).text(0), head.child(number).text(2)) for number in range(head.childCount())]
 
 
+def item(d, number, child=None):
+    """A row of the list, which is filled anew now and then; None while it is not there."""
+    head = d.find("models_list").topLevelItem(number)
+    return head if head is None or child is None else head.child(child)
+
+
 def row(d, number, child=None):
-    item = d.find("models_list").topLevelItem(number)
-    if item is None:
-        return []
-    item = item if child is None else item.child(child)
-    return [item.text(1), item.text(2)]
+    there = item(d, number, child)
+    return [] if there is None else [there.text(1), there.text(2)]
 
 
-def choose(d, number):
+def choose(d, number, child=None):
+    """Click on a row of the list, with `yield from`."""
     tree = d.find("models_list")
-    tree.setCurrentItem(tree.topLevelItem(number))
+
+    def where():
+        tree.scrollToItem(item(d, number, child))
+        centre = tree.visualItemRect(item(d, number, child)).center()
+        return centre.x(), centre.y(), *d.h.screen_position(tree.viewport())
+
+    place = yield from at_rest(d.h, where)
+    yield d.h.click(tree.viewport(), at=place[:2])
+    yield d.h.until(lambda: tree.currentItem() is item(d, number, child), 10, "the chosen row")
 
 
 def words(d):

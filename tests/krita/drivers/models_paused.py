@@ -13,7 +13,7 @@ from models_again import question
 def run(h):
     d = yield from opened(h)
     yield h.until(lambda: row(d, 0)[1:] == ["not here"], 20, "the list")
-    choose(d, 0)
+    yield from choose(d, 0)
     yield from install(h, d)
     yield h.until(lambda: len(begun(h)) == 2, 30, "the beginning of both files")
     yield from paused(h, d)

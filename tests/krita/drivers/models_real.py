@@ -26,7 +26,7 @@ def run(h):
 
 def installed(h, d):
     """The bundle comes from the hub and is whole."""
-    choose(d, 0)
+    yield from choose(d, 0)
     yield h.click(d.find("models_install"))
     yield h.until(lambda: row(d, 0)[1] == "installed", 30, "the files")
     files = list((Path(h.args["models"]) / "layers").glob("*.safetensors"))
@@ -66,7 +66,7 @@ def others(h, d):
         ("old", "cannot be used", "convert it"),
     ):
         item = own(d)[name]
-        d.find("models_list").setCurrentItem(item)
+        yield from choose(d, 1, list(own(d)).index(name))
         told = d.find("models_note").text()
         h.check(f"what {name} is", item.text(2) == state, item.text(2))
         h.check(f"what to know of {name}", note in told, told)
@@ -98,7 +98,7 @@ def asked(d):
 
 
 def removed(h, d):
-    choose(d, 0)
+    yield from choose(d, 0)
     yield h.click(d.find("models_remove"))
     yield h.until(lambda: question(d) is not None, 5, "the question")
     yield 0.3

@@ -55,6 +55,7 @@ ABOUT_FILES = (
     messages.RemoveFiles, messages.VerifyFiles, messages.ScanFiles,
 )  # fmt: skip
 HAZY = Verdict(0.4, 0.1, 0.5, 0.1, 0.0, "There is a faint haze where it should be empty. Try another seed.")
+REPORT = {"device": "none"}
 STEPS = 8
 GRAIN = bytes((31, 31, 31, 0))
 LINE = threading.Lock()
@@ -265,7 +266,7 @@ def talk(connection):
             elif isinstance(message, messages.Unload):
                 client.tell(messages.Unloaded())
             elif isinstance(message, messages.Diagnose):
-                client.tell(messages.Diagnostics({"device": "none"}, ("out_of_memory: …",), ("stand-in listens",)))
+                client.tell(messages.Diagnostics(REPORT, ("out_of_memory: …",), ("stand-in listens",)))
             elif isinstance(message, ABOUT_FILES):
                 client.library.answer(message)
             elif isinstance(message, messages.Acknowledge):
@@ -281,7 +282,8 @@ def main():
     parser.add_argument("command", choices=["serve"])
     parser.add_argument("--parent", type=int)
     parser.add_argument("--idle", type=float)
-    parser.parse_args()
+    parser.add_argument("--save-memory", action="store_true")
+    REPORT["saves memory"] = "yes" if parser.parse_args().save_memory else "no"
     if (HERE / "broken").exists():
         sys.exit("ModuleNotFoundError: No module named 'torch'.")
     token = secrets.token_hex(32)
