@@ -93,6 +93,9 @@ def fetch(file: Entry, target: Path, control: Control, report: Report) -> None:
         if error.errno in FULL:
             fail(ErrorCode.DISK_FULL, f"The disk became full while {file.name} was downloaded.",
                  "Free some space and try again; what has come so far is kept.")
+        if error.errno == errno.EFBIG:
+            fail(ErrorCode.DISK_FULL, f"{file.name} has {gigabytes(file.size)}, and this disk holds no file so large.",
+                 "Set LAYER_DIFFUSION_MODELS to a folder on a disk that does; one in FAT32 ends at 4 GB a file.")
         fail(ErrorCode.DOWNLOAD_FAILED, f"{file.name} cannot be written: {error.strerror or error}.",
              f"Check the permissions of {target.parent}.")
 
