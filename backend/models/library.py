@@ -127,11 +127,11 @@ class Library:
     def _install(self, files: Sequence[Entry], control: Control, report: Bytes) -> None:
         with _cancellable():
             lacking = missing(folder(), files, control)
-            sizes = {file.name: [0, file.expected] for file in lacking}
+            total, come = sum(file.size for file in lacking), dict.fromkeys(lacking, 0)
 
-            def hear(file: Entry, done: int, total: int | None) -> None:
-                sizes[file.name] = [done, total or sizes[file.name][1]]
-                report(sum(one[0] for one in sizes.values()), sum(one[1] for one in sizes.values()))
+            def hear(file: Entry, done: int) -> None:
+                come[file] = done
+                report(sum(come.values()), total)
 
             install(folder(), lacking, control, hear)
 
@@ -148,9 +148,9 @@ class Library:
         with _cancellable():
             files = find(names) or (*CATALOGUE, *BASES)
             there = [file for file in files if place(folder(), file).exists() or present(folder(), file)]
-            done, total, damaged = 0, sum(file.expected for file in there), []
+            done, total, damaged = 0, sum(file.size for file in there), []
             for file, path, wrong in verify(folder(), files, control):
-                done = min(total, done + file.expected)
+                done = min(total, done + file.size)
                 report(done, total)
                 if wrong:
                     damaged.append(f"{path.name} {wrong}")
@@ -206,9 +206,9 @@ def _info(file: Entry, begun: int | None) -> FileInfo:
         state, done = (FileState.MISSING if begun is None else FileState.PARTIAL), begun or 0
     else:
         state = FileState.INSTALLED if path == place(folder(), file) else FileState.ELSEWHERE
-        done = file.expected
+        done = file.size
     purpose, licence = file.purpose[:MAX_NAME], file.licence[:MAX_NAME]
     return FileInfo(
-        file.name, purpose, licence, file.repository, file.revision, file.sha256 or "", file.family, file.memory,
-        file.expected, done, state,
+        file.name, purpose, licence, file.repository, file.revision, file.sha256, file.family, file.memory,
+        file.size, done, state,
     )  # fmt: skip
