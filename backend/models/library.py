@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
@@ -33,19 +32,11 @@ class Library:
     """The models' folder, the catalogue and what other programs have; every method may take seconds.
 
     It holds no state, and its methods may be called from any thread; one at a time changes files.
-
-    Args:
-        is_shared: whether other machines' clients hear of this; what lies where on this one is none of their business.
     """
-
-    def __init__(self, is_shared: bool = False) -> None:
-        self._is_shared = is_shared
 
     def models(self) -> Sequence[ModelInfo]:
         """The models that can be chosen."""
-        if not self._is_shared:
-            return installed()
-        return [replace(info, note=_without_places(info.note)) for info in installed()]
+        return installed()
 
     def loras(self) -> Sequence[str]:
         """Names that `<lora:…>` may name."""
@@ -53,14 +44,8 @@ class Library:
 
     def find(self, request: Request) -> ModelInfo:
         """The model of a request that it has all files for. Raises `LayerDiffusionError` of `resolve` and `needed`."""
-        try:
-            files = resolve(request.model)
-            needed(request, files)
-        except LayerDiffusionError as error:
-            if not self._is_shared:
-                raise
-            told = (_without_places(text) for text in (error.message, error.hint))
-            raise LayerDiffusionError(error.code, *told) from None
+        files = resolve(request.model)
+        needed(request, files)
         return files.info
 
     def files(self) -> tuple[tuple[BundleInfo, ...], tuple[FileInfo, ...]]:
@@ -78,10 +63,8 @@ class Library:
                      if name in bases)  # fmt: skip
 
     def _own(self, name: str, family: str, path: Path, note: str) -> OwnModel:
-        place = str(path.parent)
-        if self._is_shared:
-            place, note = "", _without_places(note.replace(os.path.join(place, ""), ""))
-        return OwnModel(_printable(name), family, _printable(place)[-MAX_NAME:], _printable(note)[:MAX_NOTE])
+        place = _printable(str(path.parent))[-MAX_NAME:]
+        return OwnModel(_printable(name), family, place, _printable(note)[:MAX_NOTE])
 
     def waiting(self) -> tuple[str, ...]:
         """Names that were asked for, of what has not come whole and was not given up."""
@@ -187,11 +170,6 @@ def _cancellable() -> Iterator[None]:
         yield
     except Cancelled:
         raise LayerDiffusionError(ErrorCode.CANCELLED_BY_USER) from None
-
-
-def _without_places(text: str) -> str:
-    """A text that says nothing of where the models' folder lies, but for the folder in it."""
-    return text.replace(os.path.join(folder(), ""), "")
 
 
 def _printable(text: str) -> str:

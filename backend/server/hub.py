@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
+from websockets.asyncio.server import ServerConnection
+
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import LayerSet
@@ -49,6 +51,7 @@ from protocol.request import Request
 
 from ..models.library import Library
 from .diagnostics import Recorder
+from .discretion import discreet
 from .incoming import Incoming, Pictures
 from .installing import Installer
 from .jobs import Job, Jobs
@@ -95,6 +98,10 @@ class Hub:
         if self._clients:
             self.workers.warm()
         self._advance()
+
+    def outbox(self, websocket: ServerConnection) -> Outbox:
+        """What sends to a connection; on a shared machine without a word of where things lie on it."""
+        return Outbox(websocket, discreet) if self._is_shared else Outbox(websocket)
 
     async def join(self, hello: Hello, outbox: Outbox) -> None:
         """Welcome a client whose version fits and send it every final state it has not acknowledged."""
