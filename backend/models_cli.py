@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from installer.progress import state
+
 from .models import folder, installed, unusable
 from .models.bundles import BUNDLES, find
 from .models.catalogue import BASES, CATALOGUE, RELEASED, Entry, gigabytes
@@ -124,26 +126,18 @@ class Progress:
         now, tenths = time.monotonic(), 10 * sum(self.done.values()) // self.total
         if now - self.shown >= SECONDS_A_LINE if self.terminal else tenths > self.tenths:
             self.shown, self.tenths = now, tenths
-            print(self.line(now - self.began), end="\r" if self.terminal else "\n", flush=True)
+            print(self.line(now - self.began), end="\x1b[K\r" if self.terminal else "\n", flush=True)
 
     def line(self, seconds: float) -> str:
-        """Bytes, speed and time left after this many seconds."""
+        """A bar, bytes, speed and time left after this many seconds."""
         done = sum(self.done.values())
-        speed = (done - sum(self.first.values())) / max(seconds, 0.001)
-        left = f", {duration((self.total - done) / speed)} left" if speed else ""
-        return f"{gigabytes(done)} of {gigabytes(self.total)}, {speed / 1e6:.1f} MB/s{left}".ljust(70)
+        # What an earlier time had brought says nothing of the speed.
+        return state(done, self.total, (done - sum(self.first.values())) / max(seconds, 0.001))
 
     def end(self) -> None:
         """Leave the line."""
         if self.terminal:
             print()
-
-
-def duration(seconds: float) -> str:
-    """A time for people: ``"40 s"``, ``"12 min"`` or ``"2.5 h"``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _verify(options: argparse.Namespace) -> int:

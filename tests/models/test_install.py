@@ -371,7 +371,7 @@ def test_control_c_stops_at_once_and_keeps_what_came(hub, files, root):
         env=os.environ | {"HF_HUB_OFFLINE": "0", "HF_HUB_DOWNLOAD_TIMEOUT": "1"},
     )
     assert process.stdout and process.stderr
-    assert any("MB/s" in line for line in process.stdout)
+    assert any("/s" in line for line in process.stdout)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130 and process.stderr.read() == "Stopped.\n"
     assert [name for name, _ in unfinished(root)] == [file] and not place(root, file).exists()
@@ -382,5 +382,4 @@ def test_the_progress_says_bytes_speed_and_time_left():
     progress = models_cli.Progress([file])
     progress(file, 500_000_000)
     progress(file, 1_000_000_000)
-    assert progress.line(10).strip() == "1.00 GB of 2.00 GB, 50.0 MB/s, 20 s left"
-    assert [models_cli.duration(seconds) for seconds in (40, 720, 9000)] == ["40 s", "12 min", "2.5 h"]
+    assert progress.line(10).endswith("█░░░░░░░░░░░░ 1.0 GB of 2.0 GB, 50.0 MB/s, 20 s left")
