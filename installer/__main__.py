@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import builds, commands, environment, hardware, offline, plugin
 from .environment import Wish
-from .errors import InstallerError
+from .errors import COMMAND, InstallerError
 from .lock import only_one
 from .progress import printable
 
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m installer",
+        prog=COMMAND,
         description=DESCRIPTION.format(home=environment.home()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

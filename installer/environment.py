@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import builds, hardware
-from .errors import InstallerError
+from .errors import COMMAND, InstallerError
 from .pip import DOWNLOADS, LOG, Cause, Pip, PipError, explain, scratch
 from .progress import moving, size
 
@@ -223,7 +223,7 @@ def _check_import() -> None:
         hint = (
             "Install Microsoft's Visual C++ runtime (x64), then run the same command again."
             if sys.platform == "win32" and "DLL" in answer.stderr
-            else "Run `python3 -m installer install --torch plain`; if that does not help, report this sentence."
+            else f"Run `{COMMAND} install --torch plain`; if that does not help, report this sentence."
         )
         raise InstallerError(f"The packages were installed but do not load: {words[-1]}.", hint)
 
