@@ -113,6 +113,18 @@ def test_changed_pins_are_installed(made, monkeypatch):
     assert "another==1" in pip.installed[1]
 
 
+def test_interrupted_upgrade_counts_neither_as_the_new_release_nor_as_the_old_one(made, monkeypatch):
+    environment.ensure(pip=FakePip())
+    needed, for_tests = environment.requirements()
+    with monkeypatch.context() as newer, pytest.raises(InstallerError):
+        newer.setattr(environment, "requirements", lambda: ([*needed, "another==1"], for_tests))
+        environment.ensure(pip=FakePip(fail_at=1))
+    assert not environment.ready()
+    pip = FakePip()
+    environment.ensure(pip=pip)
+    assert len(pip.installed) == 2 and environment.ready()
+
+
 def test_environment_whose_python_is_gone_is_made_anew(made):
     environment.ensure(pip=FakePip())
     environment.python().unlink()
