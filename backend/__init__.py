@@ -4,11 +4,9 @@ import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036
     # Before anything else: the first import of a newer module would end in words that explain nothing.
-    from installer.errors import COMMAND
-
     sys.exit(
         f"The backend needs Python 3.11 or newer and this is {sys.version_info[0]}.{sys.version_info[1]}. "
-        f"Use the Python that `{COMMAND} setup` prints."
+        "Use the Python that the installer's command `setup` prints."
     )
 
 __version__ = "0.1.0"

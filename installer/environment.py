@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import builds, hardware
+from . import OLDEST, builds, hardware
 from .errors import COMMAND, InstallerError
 from .pip import DOWNLOADS, LOG, Cause, Pip, PipError, explain, scratch
 from .progress import moving, size
@@ -25,8 +25,6 @@ ROOT = Path(__file__).resolve().parents[1]
 MARKER = "complete.json"
 POINTER = "home.json"
 SIGN = "made-by-layer-diffusion"
-OLDEST = (3, 11)
-"""Oldest Python that the backend runs on."""
 CHECK = "import torch, diffusers, transformers, safetensors, websockets, PIL, numpy, cv2"
 WHOLE = """
 import csv, importlib.metadata, os, pip, sys

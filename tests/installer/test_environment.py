@@ -295,12 +295,11 @@ def test_unknown_argument_is_refused():
     assert answer.returncode == 2 and "--frobnicate" in answer.stderr
 
 
-def test_old_python_is_told_what_to_do(monkeypatch, capsys):
-    from installer.__main__ import main
-
-    monkeypatch.setattr("installer.__main__.sys.version_info", (3, 10, 12))
-    assert main(["demo"]) == 2
-    assert "Python 3.11 or newer is needed and this is 3.10" in capsys.readouterr().err
+def test_old_python_is_told_what_to_do_before_anything_else_is_imported():
+    code = "import runpy, sys; sys.version_info = (3, 10, 12); runpy.run_module('installer', run_name='__main__')"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=environment.ROOT, capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("Python 3.11 or newer is needed and this is 3.10: install a newer one")
 
 
 def test_disk_that_is_full_is_said_in_a_sentence(monkeypatch, capsys):
