@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from installer.errors import COMMAND
 from installer.progress import printable
 from protocol.errors import LayerDiffusionError
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(
             f"This Python ({sys.executable}) has no {error.name}. Run the command with the Python that "
-            "`python3 -m installer setup` prints; what is missing there, it installs.",
+            f"`{COMMAND} setup` prints; what is missing there, it installs.",
             file=sys.stderr,
         )
     except Exception as error:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from installer import builds, environment, hardware
+from installer.errors import COMMAND
 from installer.krita import find
 from installer.plugin import status
 from protocol.errors import LayerDiffusionError
@@ -23,9 +24,9 @@ from . import models
 from .client import ROOT, Client, running_backend
 from .models.header import read_header
 
-SETUP = "Run `python3 -m installer install` in the project's folder."
-AUTO = "Run `python3 -m installer install --torch auto` in the project's folder."
-PLUGIN = "Run `python3 -m installer plugin` in the project's folder, then start Krita again."
+SETUP = f"Run `{COMMAND} install` in the project's folder."
+AUTO = f"Run `{COMMAND} install --torch auto` in the project's folder."
+PLUGIN = f"Run `{COMMAND} plugin` in the project's folder, then start Krita again."
 HALF = ("*.part", "*.incomplete")
 """Names of files that are still being downloaded, by this program and by the hub's own client."""
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from installer.progress import state
+
 from .models import folder, installed, unusable
 from .models.bundles import BUNDLES, find
 from .models.catalogue import BASES, CATALOGUE, RELEASED, Entry, gigabytes
@@ -50,13 +52,13 @@ def _list(options: argparse.Namespace) -> int:
     there |= {file.name: present(root, file) for file in OFFERED if file.name not in there}
     print(f"Models' folder: {root}\n\nBundles:")
     for bundle in BUNDLES:
-        lacking = sum(file.expected for file in bundle.files if not there[file.name])
+        lacking = sum(file.size for file in bundle.files if not there[file.name])
         complete = all(there[file.name] for file in bundle.files)
         state = "installed" if complete else f"{gigabytes(lacking)} to download"
         print(f"  {bundle.name:<18} {gigabytes(bundle.size):>9}  {state:<22} {bundle.purpose}")
     print("\nFiles:")
     for file in OFFERED:
-        path, size = there[file.name], gigabytes(file.expected)
+        path, size = there[file.name], gigabytes(file.size)
         state = "" if not path else "installed" if path.is_relative_to(root) else f"used from {path.parent}"
         if not path and file.name in begun:
             state = f"{gigabytes(begun[file.name])} of it downloaded"
@@ -64,7 +66,7 @@ def _list(options: argparse.Namespace) -> int:
         memory = f", from {gigabytes(file.memory)} of memory for a job" if file.memory else ""
         print(f"  {'':<48} {'':>9}  {file.repository}, {file.licence}{memory}")
         if options.long:
-            print(f"  {'':<48} {'':>9}  revision {file.revision}, SHA-256 {file.sha256 or 'as the hub says'}")
+            print(f"  {'':<48} {'':>9}  revision {file.revision}, SHA-256 {file.sha256}")
     print("\nModels to choose:")
     for model in installed():
         operations = ", ".join(operation.value for operation in model.operations)
@@ -94,7 +96,7 @@ def _get(files: Sequence[Entry]) -> int:
     if not wanted:
         print("Everything is there already.")
         return 0
-    print(f"{len(wanted)} files, {gigabytes(sum(file.expected for file in wanted))}, from {hub()} into {root}:")
+    print(f"{len(wanted)} files, {gigabytes(sum(file.size for file in wanted))}, from {hub()} into {root}:")
     for file in wanted:
         print(f"  {file.name} ({file.licence})", flush=True)
     progress = Progress(wanted)
@@ -110,41 +112,32 @@ class Progress:
     """Shows the bytes of several downloads as one line on a terminal, or as a line for each tenth elsewhere."""
 
     def __init__(self, files: Sequence[Entry]) -> None:
-        self.total = {file.name: file.expected for file in files}
+        self.total = sum(file.size for file in files)
         self.done: dict[str, int] = {}
         self.first: dict[str, int] = {}
         self.began = self.shown = time.monotonic()
         self.tenths = 0
         self.terminal = sys.stdout.isatty()
 
-    def __call__(self, file: Entry, done: int, total: int | None) -> None:
+    def __call__(self, file: Entry, done: int) -> None:
         """As `install` reports."""
-        self.total[file.name] = total or self.total[file.name]
         self.first.setdefault(file.name, done)
         self.done[file.name] = done
-        now, tenths = time.monotonic(), 10 * sum(self.done.values()) // (sum(self.total.values()) or 1)
+        now, tenths = time.monotonic(), 10 * sum(self.done.values()) // self.total
         if now - self.shown >= SECONDS_A_LINE if self.terminal else tenths > self.tenths:
             self.shown, self.tenths = now, tenths
-            print(self.line(now - self.began), end="\r" if self.terminal else "\n", flush=True)
+            print(self.line(now - self.began), end="\x1b[K\r" if self.terminal else "\n", flush=True)
 
     def line(self, seconds: float) -> str:
-        """Bytes, speed and time left after this many seconds."""
-        done, total = sum(self.done.values()), sum(self.total.values())
-        speed = (done - sum(self.first.values())) / max(seconds, 0.001)
-        left = f", {duration((total - done) / speed)} left" if speed else ""
-        return f"{gigabytes(done)} of {gigabytes(total)}, {speed / 1e6:.1f} MB/s{left}".ljust(70)
+        """A bar, bytes, speed and time left after this many seconds."""
+        done = sum(self.done.values())
+        # What an earlier time had brought says nothing of the speed.
+        return state(done, self.total, (done - sum(self.first.values())) / max(seconds, 0.001))
 
     def end(self) -> None:
         """Leave the line."""
         if self.terminal:
             print()
-
-
-def duration(seconds: float) -> str:
-    """A time for people: ``"40 s"``, ``"12 min"`` or ``"2.5 h"``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _verify(options: argparse.Namespace) -> int:

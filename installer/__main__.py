@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import builds, commands, environment, hardware, offline, plugin
 from .environment import Wish
-from .errors import InstallerError
+from .errors import COMMAND, InstallerError
 from .lock import only_one
 from .progress import printable
 
@@ -27,14 +27,6 @@ TEST_THREADS = "1"
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 when tests fail, 2 after an error."""
     printable()
-    if sys.version_info < environment.OLDEST:
-        found = ".".join(map(str, sys.version_info[:2]))
-        print(
-            f"Python 3.11 or newer is needed and this is {found}: install a newer one (python.org, or your "
-            "distribution's package python3.11, say) and run the same command with it.",
-            file=sys.stderr,
-        )
-        return 2
     if sys.maxsize < 2**32:
         print("A 64-bit Python is needed and this is a 32-bit one: install that from python.org.", file=sys.stderr)
         return 2
@@ -64,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m installer",
+        prog=COMMAND,
         description=DESCRIPTION.format(home=environment.home()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

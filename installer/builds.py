@@ -10,7 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from .errors import InstallerError
+from .errors import COMMAND, InstallerError
 from .hardware import Gpu, Machine, Vendor
 
 GIB = 1024**3
@@ -109,13 +109,13 @@ def _for_gpu(gpu: Gpu, machine: Machine) -> Choice:
         if not gpu.works:
             return Choice(
                 processor, f"{gpu.name}: /dev/kfd is missing", "Load the amdgpu driver with its compute part, then "
-                "run `python3 -m installer install --torch auto`.",
+                f"run `{COMMAND} install --torch auto`.",
             )
         if gpu.architecture and gpu.architecture not in ROCM:
             return Choice(
                 processor, f"{gpu.name}: torch has no code for {gpu.architecture}",
                 "If ROCm works with it in the guise of a related card (HSA_OVERRIDE_GFX_VERSION), run "
-                "`python3 -m installer install --torch rocm7.2`.",
+                f"`{COMMAND} install --torch rocm7.2`.",
             )
         return Choice(BUILDS["rocm7.2"], f"{gpu.name} with the amdgpu driver")
     number = gpu.name.partition(" ")[2]
@@ -123,7 +123,7 @@ def _for_gpu(gpu: Gpu, machine: Machine) -> Choice:
         if not gpu.works:
             return Choice(
                 processor, f"{gpu.name}: no driver",
-                "Install Intel's driver, then run `python3 -m installer install --torch auto`.",
+                f"Install Intel's driver, then run `{COMMAND} install --torch auto`.",
             )
         return Choice(BUILDS["xpu"], gpu.name)
     return Choice(processor, f"{gpu.name}: not among the graphics that torch can use")
@@ -145,7 +145,7 @@ def _for_nvidia(gpu: Gpu, machine: Machine) -> Choice:
 
     A toolkit runs on every driver of its major release: from 580 for CUDA 13, 525.60 (Windows: 528.33) for CUDA 12.
     """
-    again = "then run `python3 -m installer install --torch auto`."
+    again = f"then run `{COMMAND} install --torch auto`."
     if not gpu.works:
         return Choice(BUILDS["cpu"], f"{gpu.name}: no driver", f"Install NVIDIA's driver 580 or newer, {again}")
     version = ".".join(map(str, gpu.driver))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import builds, environment, hardware, krita, network, offline, plugin, uninstall
 from .environment import DEFAULT, Wish
-from .errors import InstallerError
+from .errors import COMMAND, InstallerError
 from .lock import only_one
 from .pip import DOWNLOADS, Pip
 from .progress import duration, size
@@ -151,7 +151,7 @@ def collect(folder: Path, wish: Wish) -> int:
         offline.collect(folder, python, build)
     print(f"Everything is in {folder} ({size(environment.taken(folder))}).")
     print(f"Put models into {folder / 'models'} as in {_layout()}.")
-    print(f"On the other computer: python3 -m installer install --offline FOLDER --torch {build.name}")
+    print(f"On the other computer: {COMMAND} install --offline FOLDER --torch {build.name}")
     return 0
 
 

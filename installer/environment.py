@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import builds, hardware
-from .errors import InstallerError
+from . import OLDEST, builds, hardware
+from .errors import COMMAND, InstallerError
 from .pip import DOWNLOADS, LOG, Cause, Pip, PipError, explain, scratch
 from .progress import moving, size
 
@@ -25,8 +25,6 @@ ROOT = Path(__file__).resolve().parents[1]
 MARKER = "complete.json"
 POINTER = "home.json"
 SIGN = "made-by-layer-diffusion"
-OLDEST = (3, 11)
-"""Oldest Python that the backend runs on."""
 CHECK = "import torch, diffusers, transformers, safetensors, websockets, PIL, numpy, cv2"
 WHOLE = """
 import csv, importlib.metadata, os, pip, sys
@@ -223,7 +221,7 @@ def _check_import() -> None:
         hint = (
             "Install Microsoft's Visual C++ runtime (x64), then run the same command again."
             if sys.platform == "win32" and "DLL" in answer.stderr
-            else "Run `python3 -m installer install --torch plain`; if that does not help, report this sentence."
+            else f"Run `{COMMAND} install --torch plain`; if that does not help, report this sentence."
         )
         raise InstallerError(f"The packages were installed but do not load: {words[-1]}.", hint)
 

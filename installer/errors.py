@@ -1,4 +1,9 @@
-"""The one error of the installer."""
+"""The one error of the installer, and what a person types to act on it."""
+
+import sys
+
+COMMAND = "py -m installer" if sys.platform == "win32" else "python3 -m installer"
+"""In Windows `python3` is mostly the entrance of a shop."""
 
 
 class InstallerError(Exception):

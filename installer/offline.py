@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import builds, environment, plugin
-from .errors import InstallerError
+from .errors import COMMAND, InstallerError
 from .pip import Pip
 from .progress import Bar, size
 
@@ -20,7 +20,7 @@ SUFFIXES = (".safetensors", ".json", ".txt")
 """Files of models, and of diffusers folders; no pickled ones, which can run any program when they are opened."""
 MARKER = "collected.json"
 """Lists what `collect` has left in the folder; written last, so an interrupted run does not pass for a whole one."""
-AGAIN = "Make it on a computer with a network, or go on with it there: python3 -m installer collect FOLDER."
+AGAIN = f"Make it on a computer with a network, or go on with it there: {COMMAND} collect FOLDER."
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,16 @@ def size(count: float) -> str:
 def duration(seconds: float) -> str:
     """Return a time as people read it: 75 → "1 min 15 s"."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def state(done: int, total: int, speed: float) -> str:
+    """Return how far something is, as a bar and in bytes, with the bytes a second and the time left."""
+    filled = round((done / total if total else 1.0) * WIDTH)
+    bar = "█" * filled + "░" * (WIDTH - filled)
+    left = f", {duration((total - done) / speed)} left" if speed > 0 and done < total else ""
+    return f"{bar} {size(done)} of {size(total)}, {size(speed)}/s{left}"
 
 
 def printable() -> None:
@@ -85,13 +94,8 @@ class Bar:
 
     def line(self) -> str:
         """Return the line as it stands now."""
-        part = self._done / self._total if self._total else 1.0
         passed = self._clock() - self._start
-        speed = self._done / passed if passed > 0 else 0.0
-        rest = f", {duration((self._total - self._done) / speed)} left" if speed and self._done < self._total else ""
-        filled = round(part * WIDTH)
-        bar = "█" * filled + "░" * (WIDTH - filled)
-        return f"{self._label} {bar} {size(self._done)} of {size(self._total)}, {size(speed)}/s{rest}"
+        return f"{self._label} {state(self._done, self._total, self._done / passed if passed > 0 else 0.0)}"
 
     def end(self) -> None:
         """Finish the line."""

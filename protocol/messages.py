@@ -208,7 +208,7 @@ class Unloaded:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Answer to `Diagnose`: versions, device and settings by name, the last errors, the end of the server's log.
+    """Answer to `Diagnose`: versions, device and settings by name, this client's last errors, the end of the log.
 
     Neither prompts nor secrets are in it.
     """

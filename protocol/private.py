@@ -11,6 +11,13 @@ QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”|„[^“]*“")
 ADDRESS = re.compile(r"[\w.\-\[\]:]+:\d+\b")
 """A machine and its port."""
 
+_STEP = r"(?:(?![.,]\s)[^\\/\n\"'<>|:;])+[\\/]"
+PLACE = re.compile(
+    rf"(?<![\w./\\~-])(?:(?:[A-Za-z]:|~)[\\/](?:{_STEP})*|(?:/|\\\\)(?=[^\s/])(?:{_STEP})+)"
+)
+"""The folders of a path from the root, a drive, a share or the user's folder on. Their names may hold spaces, so that
+more of a text may be taken for them than there is of them."""
+
 
 def without_quotations(text: str) -> str:
     """The text with “…” or the like shortened to an ellipsis."""
@@ -25,3 +32,8 @@ def without_addresses(text: str) -> str:
 def without_home(text: str) -> str:
     """The text with the user's folder, and so the user's name, as ``~``."""
     return text.replace(str(Path.home()), "~")
+
+
+def without_places(text: str) -> str:
+    """The text with the last name alone of each path, but for relative ones."""
+    return PLACE.sub("", text)

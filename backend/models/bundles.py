@@ -31,7 +31,7 @@ class Bundle:
     @property
     def size(self) -> int:
         """Bytes of all its files."""
-        return sum(file.expected for file in self.files)
+        return sum(file.size for file in self.files)
 
 
 def _layers(family: str, *modes: str) -> tuple[Entry, ...]:

@@ -14,7 +14,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -46,8 +45,8 @@ HTTPError: type[Exception] = HfHubHTTPError.__bases__[0]
 # Another thread's failed connection makes the hub's library close the client that all threads share.
 INTERRUPTIONS = (HTTPError, RuntimeError)
 
-Report = Callable[[int, int | None], None]
-"""Hears of bytes that are there and bytes in all; the second is None until it is known."""
+Report = Callable[[int], None]
+"""Hears of the bytes that are there."""
 
 
 class Unreachable(LayerDiffusionError):
@@ -93,6 +92,9 @@ def fetch(file: Entry, target: Path, control: Control, report: Report) -> None:
         if error.errno in FULL:
             fail(ErrorCode.DISK_FULL, f"The disk became full while {file.name} was downloaded.",
                  "Free some space and try again; what has come so far is kept.")
+        if error.errno == errno.EFBIG:
+            fail(ErrorCode.DISK_FULL, f"{file.name} has {gigabytes(file.size)}, and this disk holds no file so large.",
+                 "Set LAYER_DIFFUSION_MODELS to a folder on a disk that does; one in FAT32 ends at 4 GB a file.")
         fail(ErrorCode.DOWNLOAD_FAILED, f"{file.name} cannot be written: {error.strerror or error}.",
              f"Check the permissions of {target.parent}.")
 
@@ -107,19 +109,14 @@ def _alone(file: Entry, target: Path, control: Control, report: Report) -> Itera
                 held.enter_context(WeakFileLock(target.parent / LOCKS / target.name, timeout=LOCK_WAIT))
                 break
             except TimeoutError:
-                report(_size(_part(target)), file.size)
+                report(_size(_part(target)))
         yield
 
 
 def _get(file: Entry, target: Path, control: Control, report: Report) -> None:
     """Download, check and put in place."""
-    part, (url, file) = _part(target), _with_patience(file, control, lambda: _announced(file), lambda: 0)
-    begun = _size(part)
-    if not file.sha256:
-        # Without a sum nothing would show that the two halves belong together.
-        part.unlink(missing_ok=True)
-        begun = 0
-    for resumed in (True, False) if begun else (False,):
+    part, url = _part(target), _with_patience(file, control, lambda: _address(file), lambda: 0)
+    for resumed in (True, False) if _size(part) else (False,):
         _check_space(file, part)
         _with_patience(file, control, lambda: _receive(url, file, part, control, report), lambda: _size(part))
         wrong = fault(file, part, control)
@@ -132,23 +129,21 @@ def _get(file: Entry, target: Path, control: Control, report: Report) -> None:
                  "Try again later; if it happens again, the mirror or a proxy changes the file.")
 
 
-def _announced(file: Entry) -> tuple[str, Entry]:
-    """The address of a file, and the file with what the hub says of it where the catalogue says nothing."""
+def _address(file: Entry) -> str:
+    """The address of a file, which the hub must announce as what the catalogue says."""
     place = {"repo_id": file.repository, "filename": file.place + file.name, "endpoint": hub()}
     told = _asked(lambda: get_hf_file_metadata(hf_hub_url(**place, revision=file.revision)))
     sha256 = told.etag if re.fullmatch("[0-9a-f]{64}", told.etag or "") else None
-    other_size = None not in (file.size, told.size) and file.size != told.size
-    if other_size or file.sha256 and sha256 and not sha256.startswith(file.sha256):
+    if told.size not in (None, file.size) or sha256 not in (None, file.sha256):
         fail(ErrorCode.DOWNLOAD_FAILED, f"{file.name} in {file.repository} is another file than the catalogue's.",
              "It was changed at its source, or a mirror has a wrong one; look for a newer release of this program.")
-    url = hf_hub_url(**place, revision=told.commit_hash or file.revision)
-    return url, replace(file, size=file.size or told.size, sha256=sha256 or file.sha256)
+    return hf_hub_url(**place, revision=told.commit_hash or file.revision)
 
 
 def _receive(url: str, file: Entry, part: Path, control: Control, report: Report) -> None:
     """One attempt to get what is missing. Raises `_Interrupted` when it ends before all is there."""
     begun = _size(part)
-    if begun and begun == file.size:
+    if begun == file.size:
         return
     headers: dict[str, str] = build_hf_headers() | {"Accept-Encoding": "identity"}
     if begun:
@@ -165,18 +160,18 @@ def _receive(url: str, file: Entry, part: Path, control: Control, report: Report
                 _write(response, out, file, control, report)
 
     _asked(stream)
-    if file.size is not None and _size(part) < file.size:
+    if _size(part) < file.size:
         raise _Interrupted("the connection ended early")
 
 
 def _write(response: Any, out: Any, file: Entry, control: Control, report: Report) -> None:
     done = out.tell()
-    report(done, file.size)
+    report(done)
     for chunk in response.iter_bytes():
         control.check()
         out.write(chunk)
         done += len(chunk)
-        report(done, file.size)
+        report(done)
         if file.size is not None and done > file.size:
             break
     out.flush()
@@ -237,7 +232,7 @@ def _refused(file: Entry, error: HfHubHTTPError) -> NoReturn:
 
 
 def _check_space(file: Entry, part: Path) -> None:
-    missing = file.expected - _size(part)
+    missing = file.size - _size(part)
     free = shutil.disk_usage(part.parent).free
     if missing > 0 and free < missing + SPARE:
         fail(ErrorCode.DISK_FULL,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 
-from .catalogue import BY_NAME, CATALOGUE, Entry
+from .catalogue import CATALOGUE, NAMED, Entry
 from .control import Control
 from .header import read_header
 from .integrity import known_sha256
@@ -45,23 +45,22 @@ def identify(root: Path, path: Path, layer: LayerFile, control: Control | None =
     """
     alike = [file for file in CATALOGUE if file.family in layer.families and file.mode in layer.modes]
     size = path.stat().st_size
-    entry = _by_sum(root, path, [file for file in alike if file.size in (None, size)], control)
-    published = [file.sha256 for file in alike if file.size == size]
-    if entry is None and published and all(published):
+    likely = [file for file in alike if file.size == size]
+    entry = _by_sum(root, path, likely, control)
+    if entry is None and likely:
         fail(ErrorCode.BAD_CHECKPOINT, DAMAGED, "Download it again.")
     if _is_told(layer):
         return layer.families[0], layer.modes[0]
-    entry = entry or BY_NAME.get(path.name)
-    if entry is None or entry not in alike:
+    family, mode = (entry.family, entry.mode) if entry else NAMED.get(path.name, ("", ""))
+    if family not in layer.families or mode not in layer.modes:
         fail(ErrorCode.BAD_CHECKPOINT, UNKNOWN, "Give it its usual name.")
-    return entry.family, entry.mode
+    return family, mode
 
 
 def _by_sum(root: Path, path: Path, likely: list[Entry], control: Control | None) -> Entry | None:
     """The one that has this file's SHA-256, which is only computed when there is one to compare it with."""
-    summed = [file for file in likely if file.sha256]
-    sha256 = known_sha256(root, path, control) if summed else ""
-    return next((file for file in summed if sha256.startswith(file.sha256 or "-")), None)
+    sha256 = known_sha256(root, path, control) if likely else ""
+    return next((file for file in likely if file.sha256 == sha256), None)
 
 
 def _is_told(layer: LayerFile) -> bool:

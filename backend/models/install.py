@@ -20,8 +20,8 @@ from .registry import Known
 
 PARALLEL = 2
 """Downloads at once: enough to fill a line, and polite to the hub."""
-Report = Callable[[Entry, int, int | None], None]
-"""Hears of a file, the bytes of it that are there, and its bytes in all (None until that is known); from any thread."""
+Report = Callable[[Entry, int], None]
+"""Hears of a file and the bytes of it that are there; from any thread."""
 
 
 def place(root: Path, file: Entry) -> Path:
@@ -52,7 +52,7 @@ def _others(root: Path, file: Entry, control: Control | None = None) -> Iterator
             yield path
     for other in registry.elsewhere(root, file.mode):
         # Another spelling of a layer file has another size.
-        another = _is_layer(file) and not (file.sha256 and other.size == file.size)
+        another = _is_layer(file) and other.size != file.size
         if other.family == file.family and (another or _right(root, file, Path(other.path), control)):
             yield Path(other.path)
 
@@ -145,11 +145,10 @@ def _install_one(root: Path, file: Entry, control: Control, report: Report | Non
     from .download import fetch
 
     target = place(root, file)
-    fetch(file, target, control, lambda done, total: report(file, done, total) if report else None)
-    # It was checked a moment ago: where the catalogue has the whole sum, that is its sum.
+    fetch(file, target, control, lambda done: report(file, done) if report else None)
+    # It was checked a moment ago.
     known = registry.look(target)
-    whole = file.sha256 if file.sha256 and len(file.sha256) == 64 else ""
-    registry.remember(root, [replace(known, sha256=whole, family=file.family, mode=file.mode)])
+    registry.remember(root, [replace(known, sha256=file.sha256, family=file.family, mode=file.mode)])
 
 
 def _hopeless(error: BaseException | None) -> bool:
@@ -162,12 +161,9 @@ def _hopeless(error: BaseException | None) -> bool:
 
 def _right(root: Path, file: Entry, path: Path, control: Control | None) -> bool:
     try:
-        size = path.stat().st_size
-        # Where no size is known each checkpoint would have to be read to its end.
-        likely = size == file.size if file.size else path.name == file.name
-        if not likely:
+        if path.stat().st_size != file.size:
             return False
-        return not fault(file, path, control, known_sha256(root, path, control) if file.sha256 else "")
+        return not fault(file, path, control, known_sha256(root, path, control))
     except (OSError, LayerDiffusionError):
         return False
 
@@ -188,8 +184,7 @@ def _fresh_fault(root: Path, file: Entry, path: Path, control: Control | None) -
 
 def _same(other: Known, file: Entry) -> bool:
     """Whether a file is this one of the catalogue, by sum or name; not only one that does the same."""
-    by_sum = other.sha256 and file.sha256 and other.sha256.startswith(file.sha256)
-    return bool(by_sum) or (other.family == file.family and Path(other.path).name == file.name)
+    return other.sha256 == file.sha256 or (other.family == file.family and Path(other.path).name == file.name)
 
 
 def _is_layer(file: Entry) -> bool:
@@ -201,7 +196,7 @@ def _check_space(root: Path, files: Iterable[Entry]) -> None:
     from .download import SPARE
 
     begun = {file.name: size for file, size in unfinished(root)}
-    needed = sum(max(0, file.expected - begun.get(file.name, 0)) for file in files)
+    needed = sum(max(0, file.size - begun.get(file.name, 0)) for file in files)
     folder = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
     free = shutil.disk_usage(folder).free
     if needed and free < needed + SPARE:

@@ -1,4 +1,4 @@
-"""Whether a file is the one that the catalogue means: by size, SHA-256 and what its tensors say."""
+"""Whether a file is the one that the catalogue means: by size and SHA-256."""
 
 from __future__ import annotations
 
@@ -10,49 +10,35 @@ from pathlib import Path
 from protocol.errors import LayerDiffusionError
 
 from . import registry
-from .catalogue import BASE, VAE, Entry
+from .catalogue import Entry
 from .control import Control
-from .families import FAMILIES, describe_file
 from .header import read_header
-from .layer_files import classify
 
 BLOCK = 1 << 20
 """Bytes hashed at a time."""
-VAE_KINDS = ("a VAE without the rest of its model", "a UNet or VAE without the rest of its model")
 
 
 def fault(file: Entry, path: Path, control: Control | None = None, sha256: str = "") -> str:
     """What is wrong with the file at a path, as the rest of a sentence that its name begins; "" when nothing is.
 
     Args:
-        file: what it should be. Where the catalogue knows no sum, size and tensors are all that is checked.
+        file: what it should be.
         control: cancels the reading of a long file.
         sha256: of the file, where it is known already.
     """
     try:
         size = path.stat().st_size
-        if file.size is not None and size != file.size:
+        if size != file.size:
             return f"has {size} bytes instead of {file.size}"
-        header = read_header(path)
-        if file.sha256 and not (sha256 or sha256_of(path, control)).startswith(file.sha256):
+        # Tells more of what is no model at all than a sum does.
+        read_header(path)
+        if (sha256 or sha256_of(path, control)) != file.sha256:
             return "has other content than the file of the catalogue (its SHA-256 differs)"
     except LayerDiffusionError as error:
         return f"is damaged ({error.message.removesuffix('.')})"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return "" if file.sha256 else _other_kind(file, header)
-
-
-def _other_kind(file: Entry, header: dict) -> str:
-    """What the tensors say where no sum does, as `fault`."""
-    kind = describe_file(header)
-    if file.mode == BASE:
-        return "" if kind == file.family else f"is {FAMILIES.get(kind, kind)}"
-    if file.mode == VAE:
-        return "" if kind in VAE_KINDS else f"is {FAMILIES.get(kind, kind)}"
-    found = classify(header)
-    fits = found and file.family in found.families and file.mode in found.modes
-    return "" if fits else "is another file than the layer file of this name"
+    return ""
 
 
 def sha256_of(path: Path, control: Control | None = None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
@@ -33,19 +32,11 @@ class Library:
     """The models' folder, the catalogue and what other programs have; every method may take seconds.
 
     It holds no state, and its methods may be called from any thread; one at a time changes files.
-
-    Args:
-        is_shared: whether other machines' clients hear of this; what lies where on this one is none of their business.
     """
-
-    def __init__(self, is_shared: bool = False) -> None:
-        self._is_shared = is_shared
 
     def models(self) -> Sequence[ModelInfo]:
         """The models that can be chosen."""
-        if not self._is_shared:
-            return installed()
-        return [replace(info, note=_without_places(info.note)) for info in installed()]
+        return installed()
 
     def loras(self) -> Sequence[str]:
         """Names that `<lora:…>` may name."""
@@ -53,14 +44,8 @@ class Library:
 
     def find(self, request: Request) -> ModelInfo:
         """The model of a request that it has all files for. Raises `LayerDiffusionError` of `resolve` and `needed`."""
-        try:
-            files = resolve(request.model)
-            needed(request, files)
-        except LayerDiffusionError as error:
-            if not self._is_shared:
-                raise
-            told = (_without_places(text) for text in (error.message, error.hint))
-            raise LayerDiffusionError(error.code, *told) from None
+        files = resolve(request.model)
+        needed(request, files)
         return files.info
 
     def files(self) -> tuple[tuple[BundleInfo, ...], tuple[FileInfo, ...]]:
@@ -78,10 +63,8 @@ class Library:
                      if name in bases)  # fmt: skip
 
     def _own(self, name: str, family: str, path: Path, note: str) -> OwnModel:
-        place = str(path.parent)
-        if self._is_shared:
-            place, note = "", _without_places(note.replace(os.path.join(place, ""), ""))
-        return OwnModel(_printable(name), family, _printable(place)[-MAX_NAME:], _printable(note)[:MAX_NOTE])
+        place = _printable(str(path.parent))[-MAX_NAME:]
+        return OwnModel(_printable(name), family, place, _printable(note)[:MAX_NOTE])
 
     def waiting(self) -> tuple[str, ...]:
         """Names that were asked for, of what has not come whole and was not given up."""
@@ -127,11 +110,11 @@ class Library:
     def _install(self, files: Sequence[Entry], control: Control, report: Bytes) -> None:
         with _cancellable():
             lacking = missing(folder(), files, control)
-            sizes = {file.name: [0, file.expected] for file in lacking}
+            total, come = sum(file.size for file in lacking), dict.fromkeys(lacking, 0)
 
-            def hear(file: Entry, done: int, total: int | None) -> None:
-                sizes[file.name] = [done, total or sizes[file.name][1]]
-                report(sum(one[0] for one in sizes.values()), sum(one[1] for one in sizes.values()))
+            def hear(file: Entry, done: int) -> None:
+                come[file] = done
+                report(sum(come.values()), total)
 
             install(folder(), lacking, control, hear)
 
@@ -148,9 +131,9 @@ class Library:
         with _cancellable():
             files = find(names) or (*CATALOGUE, *BASES)
             there = [file for file in files if place(folder(), file).exists() or present(folder(), file)]
-            done, total, damaged = 0, sum(file.expected for file in there), []
+            done, total, damaged = 0, sum(file.size for file in there), []
             for file, path, wrong in verify(folder(), files, control):
-                done = min(total, done + file.expected)
+                done = min(total, done + file.size)
                 report(done, total)
                 if wrong:
                     damaged.append(f"{path.name} {wrong}")
@@ -189,11 +172,6 @@ def _cancellable() -> Iterator[None]:
         raise LayerDiffusionError(ErrorCode.CANCELLED_BY_USER) from None
 
 
-def _without_places(text: str) -> str:
-    """A text that says nothing of where the models' folder lies, but for the folder in it."""
-    return text.replace(os.path.join(folder(), ""), "")
-
-
 def _printable(text: str) -> str:
     """A text with names of files in it, which may hold nearly any character."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
@@ -206,9 +184,9 @@ def _info(file: Entry, begun: int | None) -> FileInfo:
         state, done = (FileState.MISSING if begun is None else FileState.PARTIAL), begun or 0
     else:
         state = FileState.INSTALLED if path == place(folder(), file) else FileState.ELSEWHERE
-        done = file.expected
+        done = file.size
     purpose, licence = file.purpose[:MAX_NAME], file.licence[:MAX_NAME]
     return FileInfo(
-        file.name, purpose, licence, file.repository, file.revision, file.sha256 or "", file.family, file.memory,
-        file.expected, done, state,
+        file.name, purpose, licence, file.repository, file.revision, file.sha256, file.family, file.memory,
+        file.size, done, state,
     )  # fmt: skip

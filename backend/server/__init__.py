@@ -78,7 +78,7 @@ async def _serve(
     logging.basicConfig(format=FORMAT, handlers=[logging.StreamHandler(), recorder], force=True)
     logging.getLogger("backend").setLevel(logging.INFO)
     is_shared = access.is_shared(host)
-    hub = Hub(Library(is_shared), recorder, idle, is_shared)
+    hub = Hub(Library(), recorder, idle, is_shared)
     if cluster is not None:
         hub.equip(await asyncio.to_thread(_places, cluster, save_memory))
     with given_token(token) if token else token_file(state_file) as (secret, path):

@@ -22,7 +22,6 @@ from protocol.messages import FromServer, Hello, Refused, build, parse
 from . import access
 from .hub import Hub
 from .incoming import Incoming
-from .outbox import Outbox
 
 GREETING_TIMEOUT = 10.0
 """Seconds a connection may take for its first message."""
@@ -106,7 +105,7 @@ async def _converse(hub: Hub, websocket: ServerConnection) -> None:
         await websocket.send(build(Refused(error, None)))
         await websocket.close(POLICY_VIOLATION, error.code.value)
         return
-    outbox, incoming = Outbox(websocket), Incoming()
+    outbox, incoming = hub.outbox(websocket), Incoming()
     sender = asyncio.create_task(outbox.run())
     try:
         await hub.join(hello, outbox)

@@ -35,21 +35,22 @@ class Recorder(logging.Handler):
         super().__init__(logging.INFO)
         self.setFormatter(logging.Formatter(FORMAT))
         self.lines: deque[str] = deque(maxlen=MAX_LINES)
-        self.errors: deque[str] = deque(maxlen=ERRORS)
+        self.errors: deque[tuple[str, str]] = deque(maxlen=ERRORS)
         self.settings: dict[str, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the lines of a record."""
         self.lines.extend(line[:MAX_NOTE] for line in self.format(record).splitlines())
 
-    def failed(self, error: LayerDiffusionError) -> None:
-        """Keep an error."""
-        self.errors.append(f"{error.code.value}: {without_home(without_quotations(error.message))}")
+    def failed(self, client: str, error: LayerDiffusionError) -> None:
+        """Keep the error of a client's job."""
+        self.errors.append((client, f"{error.code.value}: {without_home(without_quotations(error.message))}"))
 
-    def diagnostics(self, **more: object) -> Diagnostics:
-        """Everything, with further entries of the report."""
+    def diagnostics(self, client: str, **more: object) -> Diagnostics:
+        """Everything, but of errors only this client's, with further entries of the report."""
         report = versions() | {name: without_home(str(value)) for name, value in (self.settings | more).items()}
-        return Diagnostics(report, tuple(self.errors), tuple(without_home(line) for line in self.lines))
+        errors = tuple(text for whose, text in self.errors if whose == client)
+        return Diagnostics(report, errors, tuple(without_home(line) for line in self.lines))
 
 
 def versions() -> dict[str, str]:

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
+from websockets.asyncio.server import ServerConnection
+
 from protocol import VERSION
 from protocol.errors import ErrorCode, LayerDiffusionError, fail
 from protocol.job import LayerSet
@@ -49,6 +51,7 @@ from protocol.request import Request
 
 from ..models.library import Library
 from .diagnostics import Recorder
+from .discretion import discreet
 from .incoming import Incoming, Pictures
 from .installing import Installer
 from .jobs import Job, Jobs
@@ -95,6 +98,10 @@ class Hub:
         if self._clients:
             self.workers.warm()
         self._advance()
+
+    def outbox(self, websocket: ServerConnection) -> Outbox:
+        """What sends to a connection; on a shared machine without a word of where things lie on it."""
+        return Outbox(websocket, discreet) if self._is_shared else Outbox(websocket)
 
     async def join(self, hello: Hello, outbox: Outbox) -> None:
         """Welcome a client whose version fits and send it every final state it has not acknowledged."""
@@ -179,7 +186,7 @@ class Hub:
                 await self._unload()
                 self._send(client, Unloaded())
             case Diagnose():
-                self._send(client, await asyncio.to_thread(self._diagnose))
+                self._send(client, await asyncio.to_thread(self._diagnose, client))
             case _:
                 fail(ErrorCode.BAD_MESSAGE, f"A client may not send {type(message).__name__} here.")
 
@@ -273,11 +280,11 @@ class Hub:
             fail(ErrorCode.INVALID_REQUEST, "A picture is being made.", "Wait until it is done, or cancel it.")
         await self.workers.unload()
 
-    def _diagnose(self) -> Diagnostics:
+    def _diagnose(self, client: str) -> Diagnostics:
         models = ", ".join(f"{model.id} ({model.family})" for model in self._library.models())
         workers = f"{len(self.workers.pids)} running of {len(self.workers)}"
         jobs = len(self.jobs.unfinished())
-        return self._recorder.diagnostics(models=models, workers=workers, jobs=jobs)
+        return self._recorder.diagnostics(client, models=models, workers=workers, jobs=jobs)
 
     def _rest(self) -> None:
         """Count anew how long there has been nothing to do."""
@@ -305,7 +312,7 @@ class Hub:
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
         if isinstance(outcome, LayerDiffusionError):
-            self._recorder.failed(outcome)
+            self._recorder.failed(job.client, outcome)
         self.jobs.finish(job, outcome)
         self._send_state(job)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -18,10 +18,15 @@ BACKLOG = 1000
 
 
 class Outbox:
-    """Sends to one connection. Texts overtake the frames of results, results do not overtake each other."""
+    """Sends to one connection. Texts overtake the frames of results, results do not overtake each other.
 
-    def __init__(self, websocket: ServerConnection) -> None:
-        self._websocket = websocket
+    `adapted` makes of each message what this client is to hear.
+    """
+
+    def __init__(
+        self, websocket: ServerConnection, adapted: Callable[[FromServer], FromServer] = lambda message: message
+    ) -> None:
+        self._websocket, self._adapted = websocket, adapted
         self._texts: deque[str] = deque()
         self._results: deque[Iterator[str | bytes]] = deque()
         self._wake = asyncio.Event()
@@ -30,7 +35,7 @@ class Outbox:
 
     def send(self, message: FromServer) -> None:
         """Queue one message."""
-        self._texts.append(build(message))
+        self._texts.append(build(self._adapted(message)))
         self._wake.set()
 
     def send_result(self, job: str, layer_set: LayerSet) -> None:

@@ -113,6 +113,18 @@ def test_changed_pins_are_installed(made, monkeypatch):
     assert "another==1" in pip.installed[1]
 
 
+def test_interrupted_upgrade_counts_neither_as_the_new_release_nor_as_the_old_one(made, monkeypatch):
+    environment.ensure(pip=FakePip())
+    needed, for_tests = environment.requirements()
+    with monkeypatch.context() as newer, pytest.raises(InstallerError):
+        newer.setattr(environment, "requirements", lambda: ([*needed, "another==1"], for_tests))
+        environment.ensure(pip=FakePip(fail_at=1))
+    assert not environment.ready()
+    pip = FakePip()
+    environment.ensure(pip=pip)
+    assert len(pip.installed) == 2 and environment.ready()
+
+
 def test_environment_whose_python_is_gone_is_made_anew(made):
     environment.ensure(pip=FakePip())
     environment.python().unlink()
@@ -283,12 +295,11 @@ def test_unknown_argument_is_refused():
     assert answer.returncode == 2 and "--frobnicate" in answer.stderr
 
 
-def test_old_python_is_told_what_to_do(monkeypatch, capsys):
-    from installer.__main__ import main
-
-    monkeypatch.setattr("installer.__main__.sys.version_info", (3, 10, 12))
-    assert main(["demo"]) == 2
-    assert "Python 3.11 or newer is needed and this is 3.10" in capsys.readouterr().err
+def test_old_python_is_told_what_to_do_before_anything_else_is_imported():
+    code = "import runpy, sys; sys.version_info = (3, 10, 12); runpy.run_module('installer', run_name='__main__')"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=environment.ROOT, capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("Python 3.11 or newer is needed and this is 3.10: install a newer one")
 
 
 def test_disk_that_is_full_is_said_in_a_sentence(monkeypatch, capsys):

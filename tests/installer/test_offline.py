@@ -182,4 +182,4 @@ def test_sizes(count, text):
 
 
 def test_durations():
-    assert (progress.duration(4.4), progress.duration(75)) == ("4 s", "1 min 15 s")
+    assert [progress.duration(seconds) for seconds in (4.4, 75, 9000)] == ["4 s", "1 min 15 s", "2 h 30 min"]

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from backend.models import folder, identity, installed, integrity, resolve, resolve_path, unusable
 from backend.models import installed as module_function
-from backend.models.catalogue import Entry
+from backend.models.catalogue import RELEASED, Entry
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.request import Operation
 from tests.engine import tiny, tiny_sdxl
@@ -123,8 +123,8 @@ def test_a_layer_file_under_another_name_is_found_by_its_content(models, monkeyp
     renamed = {mode: layers / f"my_{name}" for mode, name in tiny_sdxl.LAYER_FILES.items()}
     assert resolve("enlarger").layers == {mode: path for mode, path in renamed.items() if "ble" != mode[-3:]}
     published = tuple(
-        Entry("sdxl", mode, renamed[mode].name, size=renamed[mode].stat().st_size,
-              sha256=integrity.sha256_of(renamed[mode]))
+        Entry("sdxl", mode, renamed[mode].name, RELEASED, renamed[mode].stat().st_size,
+              integrity.sha256_of(renamed[mode]))
         for mode in ("fg2ble", "bg2ble")
     )  # fmt: skip
     monkeypatch.setattr(identity, "CATALOGUE", published)

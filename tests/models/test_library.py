@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from backend.models import folder, installed, library, registry, scan, wanted
+from backend.models import folder, installed, library, scan, wanted
 from backend.models.bundles import Bundle
-from backend.models.catalogue import BASE
 from backend.models.control import Control
 from backend.models.library import Library
 from protocol.errors import ErrorCode, LayerDiffusionError
@@ -33,7 +31,6 @@ from protocol.messages import (
 )
 from tests.engine import tiny
 from tests.server.harness import Backend, Client
-from tests.server.harness import request as server_request
 
 from .hub import Fault
 from .test_install import files, hub, made  # noqa: F401 - the stand-in for the hub and its catalogue
@@ -294,35 +291,6 @@ def test_models_are_found_in_a_folder_that_was_chosen(backend, tmp_path, monkeyp
             client.send(ScanFiles(wrong))
             error = client.until(Installed).error
             assert error is not None and error.code is ErrorCode.INVALID_REQUEST and "There is no folder" in str(error)
-
-
-def test_nobody_looks_into_the_folders_of_a_shared_machine(names, tmp_path):
-    with Backend(is_shared=True) as running, running.client() as client:
-        client.send(ScanFiles(str(tmp_path)))
-        error = client.until(Refused).error
-        assert error.code is ErrorCode.INVALID_REQUEST and "models scan FOLDER" in str(error)
-
-
-def test_a_shared_machine_tells_no_places_and_keeps_its_models(names, tmp_path, monkeypatch):
-    (folder() / "checkpoints").mkdir(parents=True)
-    (folder() / "checkpoints" / "old.ckpt").write_bytes(b"pickled")
-    other = tiny.write_folder(tmp_path / "disk" / "theirs")
-    half = tiny.write_folder(tmp_path / "disk" / "half")
-    (half / "unet" / "diffusion_pytorch_model.safetensors").rename(half / "unet" / "model.bin")
-    registry.remember(folder(), [replace(registry.look(path), family="sd15", mode=BASE) for path in (other, half)])
-    private = (str(folder()), str(tmp_path))
-    for is_shared in (True, False):
-        told = Library(is_shared)
-        models = [f"{model.place} {model.note}" for model in told.own()] + [model.note for model in told.models()]
-        assert len(models) == 3 + 2
-        assert any(place in text for place in private for text in models) is not is_shared
-        with pytest.raises(LayerDiffusionError) as refused:
-            told.find(server_request(model="nothing"))
-        assert (private[0] in refused.value.hint) is not is_shared
-    with Backend(is_shared=True) as running, running.client() as client:
-        client.send(RemoveFiles(("all",)))
-        error = client.until(Refused).error
-        assert error.code is ErrorCode.INVALID_REQUEST and "models remove NAME" in error.hint
 
 
 def test_a_search_tells_how_many_files_it_has_looked_at(backend, tmp_path):

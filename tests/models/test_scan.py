@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from backend.models import folder, identity, installed, integrity, registry, resolve
-from backend.models.catalogue import BASE, DECODER, ENCODER, Entry
+from backend.models.catalogue import BASE, DECODER, ENCODER, RELEASED, Entry
 from backend.models.registry import LORA
 from backend.models.scan import Found, scan, usual_places
 from backend.models.suitability import note, suitability
@@ -70,9 +70,9 @@ def test_files_are_what_their_tensors_say(made):
 def test_files_that_are_alike_are_told_by_their_sum(made, monkeypatch):
     layers = made / "ComfyUI" / "models" / "layer_model"
     catalogue = tuple(
-        Entry("sdxl", mode, f"layer_xl_{mode}.safetensors", size=(layers / f"a_{mode}.safetensors").stat().st_size,
-              sha256=integrity.sha256_of(layers / f"a_{mode}.safetensors"))
+        Entry("sdxl", mode, f"layer_xl_{mode}.safetensors", RELEASED, path.stat().st_size, integrity.sha256_of(path))
         for mode in ("fg2ble", "bg2ble")
+        for path in [layers / f"a_{mode}.safetensors"]
     )
     monkeypatch.setattr(identity, "CATALOGUE", catalogue)
     found = by_name(folder(), layers)
@@ -86,11 +86,9 @@ def test_a_file_of_the_published_size_must_have_the_published_sum(mode, made, mo
     name = f"layer_xl_{mode}.safetensors"
     shutil.copy(made / "ComfyUI" / "models" / "layer_model" / f"a_{mode}.safetensors", tmp_path / name)
     size = (tmp_path / name).stat().st_size
-    unknown = Entry("sdxl", mode, "converted.safetensors", size=size)
-    released = Entry("sdxl", mode, name, size=size, sha256="0" * 64)
-    for catalogue, is_used in (((released,), False), ((released, unknown), True)):
+    released = Entry("sdxl", mode, name, RELEASED, size, "0" * 64)
+    for catalogue, is_used in (((released,), False), ((replace(released, size=size + 1),), True)):
         monkeypatch.setattr(identity, "CATALOGUE", catalogue)
-        monkeypatch.setattr(identity, "BY_NAME", {name: released})
         found = by_name(folder(), tmp_path)[name]
         assert bool(found.known) is is_used is bool(registry.elsewhere(folder(), mode))
         assert ("damaged" in found.note) is not is_used
@@ -98,7 +96,7 @@ def test_a_file_of_the_published_size_must_have_the_published_sum(mode, made, mo
 
 def test_a_file_of_another_size_than_the_published_ones_is_not_read(made, monkeypatch):
     monkeypatch.setattr(identity, "known_sha256", lambda *_: pytest.fail("read to its end"))
-    monkeypatch.setattr(identity, "CATALOGUE", (Entry("sdxl", "fgble2bg", "one.safetensors", size=1, sha256="0" * 64),))
+    monkeypatch.setattr(identity, "CATALOGUE", (Entry("sdxl", "fgble2bg", "one", RELEASED, 1, "0" * 64),))
     found = by_name(folder(), made / "ComfyUI" / "models" / "layer_model")
     assert found["a_fgble2bg.safetensors"].known
 

@@ -72,6 +72,8 @@ def _answer(connection: Connection, job: str, request: Request, pictures: Sequen
         connection.recv_bytes()
     elif word == "fail":
         _send(connection, Failed(job, LayerDiffusionError(ErrorCode.OUT_OF_MEMORY)))
+    elif word == "say":
+        _send(connection, Failed(job, LayerDiffusionError(ErrorCode.INTERNAL, rest)))
     else:
         if word == "hold":
             # Blocks until the test opens the other end of this named pipe and closes it.

@@ -71,8 +71,7 @@ def frames_of(job: str, what: Request, shade: int = 0) -> list[bytes]:
 class Models(Library):
     """A library with these models; everything else is that of this machine."""
 
-    def __init__(self, models: Sequence[ModelInfo], is_shared: bool = False) -> None:
-        super().__init__(is_shared)
+    def __init__(self, models: Sequence[ModelInfo]) -> None:
         self.known = list(models)
 
     def models(self) -> Sequence[ModelInfo]:
@@ -92,7 +91,7 @@ class Backend:
         self, target: Target = fake_worker.main, models: Sequence[ModelInfo] = (MODEL,), idle: float = 0.0,
         workers: int = 1, is_shared: bool = False,
     ) -> None:
-        self.library = Models(models, is_shared)
+        self.library = Models(models)
         self._idle, self._workers, self._is_shared = idle, workers, is_shared
         self._target = target
         self._ready = threading.Event()

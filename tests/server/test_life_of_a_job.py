@@ -323,3 +323,7 @@ def test_diagnostics_tell_versions_and_errors_but_no_prompts(own_backend: Backen
         assert told.report["torch"] and told.report["protocol"] == str(VERSION) and "fake" in told.report["models"]
         assert told.errors[-1].startswith("out_of_memory: ")
         assert "castle" not in build(told)
+    with own_backend.client() as other:
+        other.send(Diagnose())
+        # What another one's jobs ended with is none of its business.
+        assert other.until(Diagnostics).errors == ()
