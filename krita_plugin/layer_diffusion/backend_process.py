@@ -23,11 +23,14 @@ CONFIG = Path(__file__).with_name("backend.json")
 START_LIMIT_S = 60.0
 """A cold disk and a virus scanner can hold the first start up for a long time."""
 IDLE_MINUTES = 15
-INSTALL = mark("Run the installer (python3 -m installer) in the project's folder, then start Krita again.")
+INSTALL = mark(
+    "Run the installer (python3 -m installer, in Windows py -m installer) in the project's folder, then start Krita "
+    "again."
+)
 
 SECOND = mark(
-    "The plugin is only one half: run the installer (python3 -m installer) in the project's folder on this computer, "
-    "then start Krita again."
+    "The plugin is only one half: run the installer (python3 -m installer, in Windows py -m installer) in the "
+    "project's folder on this computer, then start Krita again."
 )
 
 
