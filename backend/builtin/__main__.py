@@ -21,7 +21,7 @@ STAGES = (
     ("units", 17.0, ("--mode", "transparent_attn")),
     ("units", 25.0, ("--mode", "joint")),
     ("polish", 77.0, ()),
-    ("classifier", 5.0, ()),
+    ("classifier", 10.0, ()),
     ("units", 105.0, ("--mode", "fg2bg")),
     ("units", 80.0, ("--mode", "bg2fg")),
 )
