@@ -14,9 +14,6 @@ from ..scaling import image_bytes, scaled
 from .choices import VISIBLE, empty, nodes_of, parents
 from .documents import SRGB, hidden, id_of, is_idle, is_layer, is_passed_through, layers_in, space_of
 
-THUMBNAIL_ROWS = 2
-"""Rows of the document that are read for each row of a thumbnail."""
-
 
 @dataclass(frozen=True)
 class Capture:
@@ -60,11 +57,11 @@ def capture(document, choices: Sequence[str], area: Area, step: int = 1) -> Capt
 
 
 def thumbnail_of(document, choice: str, area: Area, size: tuple[int, int]):
-    """Return as a `QImage` of `size` (width, height) what would be sent, made of some of the rows only.
+    """Return as a `QImage` of `size` (width, height) what would be sent, made of one row for each of its own.
 
     Raises `Trouble` when there is nothing to see, `Busy` when Krita is at work.
     """
-    step = max(1, area.height // (THUMBNAIL_ROWS * size[1]))
+    step = max(1, area.height // size[1])
     return image_of(capture(document, (choice,), area, step).rgba(size), size)
 
 
