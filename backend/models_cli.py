@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from installer.progress import state
+from protocol.errors import ErrorCode, fail
 
 from .models import folder, installed, unusable
 from .models.bundles import BUNDLES, find
@@ -168,6 +169,8 @@ def _remove(options: argparse.Namespace) -> int:
 def _scan(options: argparse.Namespace) -> int:
     from .models.scan import scan, usual_places
 
+    for missing in (place for place in options.folders if not place.is_dir()):
+        fail(ErrorCode.INVALID_REQUEST, f"There is no folder {missing}.", "Choose another one.")
     places = options.folders or usual_places()
     print(f"Looking into: {', '.join(map(str, places)) or 'nothing, no other program is in its usual place'}")
     used = 0

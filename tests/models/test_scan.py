@@ -15,6 +15,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
+from backend.__main__ import main
 from backend.models import folder, identity, installed, integrity, registry, resolve
 from backend.models.catalogue import BASE, DECODER, ENCODER, RELEASED, Entry
 from backend.models.registry import LORA
@@ -246,3 +247,10 @@ def test_what_was_found_can_be_used_at_once(made, tmp_path, monkeypatch):
     assert resolve("two_lightning").layer("fgble2bg") == own / tiny_sdxl.LAYER_FILES["fgble2bg"]
     tiny.write_checkpoint(folder() / "checkpoints" / "one.safetensors")
     assert resolve("one").base == folder() / "checkpoints" / "one.safetensors"
+
+
+def test_a_folder_that_is_not_there_is_said_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LAYER_DIFFUSION_MODELS", str(tmp_path))
+    assert main(["models", "scan", str(tmp_path / "nowhere")]) != 0
+    out, err = capsys.readouterr()
+    assert "used where" not in out and f"There is no folder {tmp_path / 'nowhere'}. Choose another one." in err
