@@ -81,9 +81,9 @@ class Profile:
             self.plugins.append(name)
 
     def write_config(self, settings=None):
-        """kritarc: the plugins on, and what keeps a fresh Krita from asking things."""
+        """kritarc: the plugins on, and what keeps a fresh Krita from asking things and writing over the canvas."""
         sections = {
-            "": {"SaveSessionOnQuit": "false", "sessionOnStartup": "0"},
+            "": {"SaveSessionOnQuit": "false", "sessionOnStartup": "0", "showOnCanvasMessages": "false"},
             "python": {"enable_" + name: "true" for name in self.plugins},
         }
         for section, pairs in (settings or {}).items():
