@@ -7,7 +7,7 @@ Layers as pictures that go along with a request:
 
     choices(document)                    what a picker offers: (text of the choice, name for people) in order
     capture(document, choices, area)     exactly what is sent; `rgba(size)` of it makes straight RGBA, on any thread
-    thumbnail_of(document, choice, area, size)   the same, small and as a QImage
+    capture(document, choices, area, rows)   only some rows, for a thumbnail; `image(size)` of it makes a QImage
     image_of(rgba, size)                 pixels as a QImage
     Watch().has_changed(document, choice, area)  whether the picture is another one than at the last look
     bounds_of(document, choice)          the area that the choice covers, as the area to refine
@@ -44,7 +44,7 @@ from .documents import (
 )
 from .inserting import Place, insert
 from .overlay import Overlay
-from .reading import Capture, capture, image_of, thumbnail_of
+from .reading import Capture, capture, image_of
 from .undo import follow_undo
 from .watching import Watch
 
@@ -78,7 +78,6 @@ __all__ = [
     "read_setting",
     "record_of",
     "softness",
-    "thumbnail_of",
     "version",
     "write_fields",
     "write_setting",

@@ -20,60 +20,62 @@ class Capture:
     """What layers show in an area, as Krita gave it; any thread may work on it.
 
     Attributes:
-        pixels: an image, or straight BGRA bytes.
-        size: its (width, height).
-        opacity: what its alpha is still to be multiplied by, 0 to 255.
+        bands: images, or straight BGRA bytes, one below the other.
+        size: the (width, height) of all together.
+        opacity: what their alpha is still to be multiplied by, 0 to 255.
     """
 
-    pixels: Any
+    bands: tuple[Any, ...]
     size: tuple[int, int]
     opacity: int = 255
 
     def rgba(self, size: tuple[int, int]) -> bytes:
         """Return straight RGBA scaled to `size` (width, height). Raises `Trouble` when there is nothing to see."""
-        pixels = self.pixels
-        if isinstance(pixels, QtGui.QImage):
-            pixels = _straight(pixels)
-        pixels = faded(pixels, self.opacity)
+        bands = [_straight(band) if isinstance(band, QtGui.QImage) else memoryview(band) for band in self.bands]
+        pixels = faded(bands[0] if len(bands) == 1 else b"".join(map(bytes, bands)), self.opacity)
         if is_empty(pixels):
             raise empty()
         return to_rgba(pixels if self.size == size else scaled(pixels, self.size, size))
 
+    def image(self, size: tuple[int, int]):
+        """Return the same as a `QImage`."""
+        return image_of(self.rgba(size), size)
 
-def capture(document, choices: Sequence[str], area: Area, step: int = 1) -> Capture:
-    """Return what choices show together in an area of the document, every `step`-th row of it.
+
+def capture(document, choices: Sequence[str], area: Area, rows: int = 0) -> Capture:
+    """Return what choices show together in an area of the document, or only about so many rows of it.
 
     Masks, opacity, blending and everything within groups are as Krita shows them; colours are converted to sRGB. The
     document is not touched. Raises `Trouble` when there is nothing to choose, `Busy` when Krita is.
     """
     if not is_idle(document):
         raise Busy()
+    step = max(1, area.height // rows) if rows else 1
+    # One row of every `step`, or all in one: Krita would convert the whole area.
+    bands = [Area(area.x, y, area.width, 1) for y in range(area.y + step // 2, area.y + area.height, step)]
+    if step == 1:
+        bands = [area]
     if VISIBLE in choices:
-        return _projection(document, area, step)
+        return _projection(document, bands)
     nodes = [node for choice in choices for node in nodes_of(document, choice)]
     if len(nodes) == 1 and _is_plain(document, nodes[0], area):
-        return _single(nodes[0], area, step)
-    return _composite(document, {id_of(node) for node in nodes}, area, step)
+        read = nodes[0].projectionPixelData
+        return _capture([read(*_box(band)) for band in bands], bands, nodes[0].opacity())
+    return _composite(document, {id_of(node) for node in nodes}, bands)
 
 
-def thumbnail_of(document, choice: str, area: Area, size: tuple[int, int]):
-    """Return as a `QImage` of `size` (width, height) what would be sent, made of one row for each of its own.
+def _capture(read: Sequence[Any], bands: Sequence[Area], opacity: int = 255) -> Capture:
+    return Capture(tuple(read), (bands[0].width, sum(band.height for band in bands)), opacity)
 
-    Raises `Trouble` when there is nothing to see, `Busy` when Krita is at work.
-    """
-    step = max(1, area.height // size[1])
-    return image_of(capture(document, (choice,), area, step).rgba(size), size)
+
+def _box(area: Area) -> tuple[int, int, int, int]:
+    return area.x, area.y, area.width, area.height
 
 
 def image_of(rgba: bytes, size: tuple[int, int]):
     """Return straight RGBA pixels of `size` (width, height) as a `QImage`."""
     image = QtGui.QImage(to_bgra(rgba), *size, size[0] * 4, QtGui.QImage.Format.Format_ARGB32)
     return image.copy()  # its own pixels: a QImage of bytes does not keep them
-
-
-def _every(step: int, area: Area) -> range:
-    """The middle row of every `step` ones."""
-    return range(area.y + step // 2, area.y + area.height, step)
 
 
 def _is_plain(document, node, area: Area) -> bool:
@@ -89,23 +91,14 @@ def _is_plain(document, node, area: Area) -> bool:
     )
 
 
-def _single(node, area: Area, step: int) -> Capture:
-    if step == 1:
-        pixels = memoryview(node.projectionPixelData(area.x, area.y, area.width, area.height))
-    else:
-        rows = (node.projectionPixelData(area.x, row, area.width, 1) for row in _every(step, area))
-        pixels = b"".join(bytes(row) for row in rows)
-    return Capture(pixels, (area.width, len(_every(step, area))), node.opacity())
-
-
-def _composite(document, wanted: set[str], area: Area, step: int) -> Capture:
+def _composite(document, wanted: set[str], bands: Sequence[Area]) -> Capture:
     """What the document would show if it had no other layers, composited by Krita in a clone that nobody sees."""
     with hidden(document.clone()) as copy:
         _show_only(document.rootNode(), copy.rootNode(), wanted)
         copy.setBackgroundColor(QtGui.QColor(QtCore.Qt.GlobalColor.transparent))
         copy.refreshProjection()
         copy.waitForDone()
-        return _projection(copy, area, step)
+        return _projection(copy, bands)
 
 
 def _show_only(group, twin, wanted: set[str]) -> None:
@@ -129,14 +122,9 @@ def _holds(group, wanted: set[str]) -> bool:
     return any(id_of(node) in wanted or _holds(node, wanted) for node in group.childNodes() if is_layer(node))
 
 
-def _projection(document, area: Area, step: int) -> Capture:
+def _projection(document, bands: Sequence[Area]) -> Capture:
     """What a document shows, converted to sRGB by Krita."""
-    if step == 1:
-        return Capture(document.projection(area.x, area.y, area.width, area.height), (area.width, area.height))
-    # Row by row: Krita would convert the whole area.
-    rows = (document.projection(area.x, row, area.width, 1) for row in _every(step, area))
-    pixels = b"".join(_straight(row) for row in rows)
-    return Capture(pixels, (area.width, len(_every(step, area))))
+    return _capture([document.projection(*_box(band)) for band in bands], bands)
 
 
 def _straight(image) -> bytes:

@@ -45,9 +45,16 @@ class Arrivals(QtCore.QObject):
         self._results = results
         self._is_inserting = False
         self._farewell = Farewell(self)
-        self._trying = QtCore.QTimer(self)
-        self._trying.setSingleShot(True)
-        self._trying.timeout.connect(self.insert)
+        # Each on a turn of its own: history, session and document all take some milliseconds for a result.
+        self._taken: list[tuple[str, tuple[Picture, ...]]] = []
+        self._telling = self._timer(self._tell)
+        self._trying = self._timer(self.insert)
+
+    def _timer(self, slot):
+        timer = QtCore.QTimer(self)
+        timer.setSingleShot(True)
+        timer.timeout.connect(slot)
+        return timer
 
     def take(self, job_id: str, ready: tuple[Sequence[Picture], Sequence[Card]]) -> None:
         """Take what `Results.prepare` made of a job's result."""
@@ -57,8 +64,14 @@ class Arrivals(QtCore.QObject):
             self._results.add(job.document, cards)
             if job.request.operation is Operation.REBLEND and job.document == canvas.active_document():
                 self._results.show_newest()
-        self._session.arrived(job_id, tuple(pictures))
-        self._trying.start(0)  # on a turn of its own: the history alone has Krita wait for some milliseconds
+        self._taken.append((job_id, tuple(pictures)))
+        self._telling.start(0)
+
+    def _tell(self) -> None:
+        self._session.arrived(*self._taken.pop(0))
+        if self._taken:
+            self._telling.start(0)
+        self._trying.start(0)
 
     def insert(self) -> None:
         """Put what arrived into its documents, as far as Krita is idle; try again soon with what is left."""

@@ -75,7 +75,9 @@ class Controller(QtCore.QObject):
         self._link.received.connect(self.session.received)
         self._backend.attach(self._link, self.session)
         panel.backend.clicked.connect(lambda: self._backend.open())
-        self._inputs = Inputs(panel)
+        self._background = Background()
+        panel.destroyed.connect(self._background.stop)
+        self._inputs = Inputs(panel, self._background)
         self._styling = Styling(
             panel.styles, Styles(canvas.data_folder() / "styles"), lambda: self._fields, self._show_fields,
             self.session.report,
@@ -87,8 +89,6 @@ class Controller(QtCore.QObject):
         self.results = Results(view, Surroundings(self.session.report, self._ask, self._place_of_card, self._choose))
         self.arrivals = Arrivals(self.session, self.results)
         self._link.arrived.connect(self.arrivals.take)
-        self._background = Background()
-        panel.destroyed.connect(self._background.stop)
         self._library = Models(
             ModelsView(panel), self._link.send, self.session.report, self._link.start, lambda: self._backend.is_remote
         )

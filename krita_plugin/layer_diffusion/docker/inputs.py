@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping
 
 from .. import canvas
 from ..geometry import Area
-from ..notices import Busy, Trouble
+from ..notices import Busy, Notice, Trouble
 from ..operations import SOURCES
 from ..protocol.request import Source
 from ..translation import tr
+from .background import Background
 from .picker import SIDE
 
 DEFAULTS = {
@@ -22,11 +24,13 @@ DEFAULTS = {
 
 
 class Inputs:
-    """`panel` has the pickers and knows which of them count."""
+    """`panel` has the pickers and knows which of them count; thumbnails are made in the background."""
 
-    def __init__(self, panel) -> None:
+    def __init__(self, panel, background: Background) -> None:
         self._panel = panel
+        self._background = background
         self._watches: dict[Source, canvas.Watch] = {}
+        self._newest: dict[Source, object] = {}
         self._troubles: dict[Source, str] = {}
         for source, picker in panel.pickers.items():
             picker.want(DEFAULTS[source])
@@ -74,14 +78,34 @@ class Inputs:
                 raise Trouble(tr("No document is open."), "")
             if not canvas.is_idle(document) or not watch.has_changed(document, picker.wanted(), area):
                 return
-            picker.show_picture(canvas.thumbnail_of(document, picker.wanted(), area, _thumbnail(area)), "")
-            self._troubles[source] = ""
+            size = _thumbnail(area)
+            read = canvas.capture(document, (picker.wanted(),), area, rows=size[1])
         except Busy:
             del self._watches[source]  # it was seen, and is drawn at the next look
         except Trouble as error:
-            if str(error.notice) != self._troubles.get(source):
-                self._troubles[source] = str(error.notice)
-                picker.show_picture(None, str(error.notice))
+            self._fail(source, self._begin(source), error)
+        else:
+            begun = self._begin(source)
+            self._background.do(
+                lambda: read.image(size), functools.partial(self._succeed, source, begun),
+                functools.partial(self._fail, source, begun),
+            )  # fmt: skip
+
+    def _begin(self, source: Source) -> object:
+        """Return what stands for the newest picture of a source; those that are still being made are shown no more."""
+        self._newest[source] = begun = object()
+        return begun
+
+    def _succeed(self, source: Source, begun: object, image) -> None:
+        if self._newest[source] is begun:
+            self._troubles[source] = ""
+            self._panel.pickers[source].show_picture(image, "")
+
+    def _fail(self, source: Source, begun: object, error: Exception) -> None:
+        notice = str(Notice.of_any(error))
+        if self._newest[source] is begun and notice != self._troubles.get(source):
+            self._troubles[source] = notice
+            self._panel.pickers[source].show_picture(None, notice)
 
 
 def rendered(captures: Mapping[Source, canvas.Capture], size: tuple[int, int]) -> tuple[bytes, ...]:

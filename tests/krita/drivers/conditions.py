@@ -214,7 +214,8 @@ def watching(h, r):
     document.rootNode().addChildNode(group, nodes(document)[-1])
     layer = paint(document, "layer", (*RED, 255), 0, 0, LARGE, LARGE, group)
     for choice in (ident(layer), r.canvas.VISIBLE):
-        colour = r.canvas.thumbnail_of(document, choice, area, (88, 88)).pixelColor(44, 44).getRgb()
+        thumbnail = r.canvas.capture(document, (choice,), area, rows=88).image((88, 88))
+        colour = thumbnail.pixelColor(44, 44).getRgb()
         h.check("a thumbnail, of some of the rows", colour == (*RED, 255), colour)
     yield from mask(h, document, group)
 
