@@ -50,11 +50,9 @@ def capture(document, choices: Sequence[str], area: Area, rows: int = 0) -> Capt
     """
     if not is_idle(document):
         raise Busy()
-    step = max(1, area.height // rows) if rows else 1
-    # One row of every `step`, or all in one: Krita would convert the whole area.
-    bands = [Area(area.x, y, area.width, 1) for y in range(area.y + step // 2, area.y + area.height, step)]
-    if step == 1:
-        bands = [area]
+    bands, step = [area], area.height // rows if rows else 1
+    if step > 1:  # single rows, since Krita would convert the whole area
+        bands = [Area(area.x, y, area.width, 1) for y in range(area.y + step // 2, area.y + area.height, step)]
     if VISIBLE in choices:
         return _projection(document, bands)
     nodes = [node for choice in choices for node in nodes_of(document, choice)]
