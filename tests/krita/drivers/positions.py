@@ -38,7 +38,7 @@ def run(h):
     yield from placed(
         h, d, document, "group", folder, lambda: [n.name() for n in folder.childNodes()], ["inner", "inner top", "made"]
     )
-    says_where(h, d)
+    yield from says_where(h, d)
     yield from replaced(h, d, document, low)
     yield from replaced_in_part(h, d, document, low)
     yield from nothing_else_replaced(h, d, document, low)
@@ -128,14 +128,15 @@ def replaced_in_part(h, d, document, low):
 
 def says_where(h, d):
     """Where there is no layer to replace, the docker says what happens instead, and remembers what is wanted."""
-    panel, shown = d.dock.panel, []
-    panel.place.want("replace")
+    shown = []
+    yield from d.pick("operation", "refine")
+    yield from d.pick("place", "replace")
     for task in ("object", "refine", "object"):
-        panel.operation.choose(task)
+        yield from d.pick("operation", task)
         shown.append(d.find("place").currentText())
     above = "Above the active layer"
     h.check("says where results go", shown == [above, "In place of the layer", above], shown)
-    panel.place.want("top")
+    yield from d.pick("place", "top")
 
 
 def nothing_else_replaced(h, d, document, low):
