@@ -1,7 +1,7 @@
 """Rebuild the built-in model from its data: ``python -m backend.builtin --work FOLDER``.
 
 Runs the stages one after another, each resumable: kill it at any time and start it again. The budgets are processor
-minutes of each of two processes; with the default ones it takes a little more than nine hours on two CPU cores.
+minutes of each of two processes; with the default ones it takes ten hours on two CPU cores.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from backend.builtin.dataset import REGISTRY
 from backend.builtin.export import WEIGHTS
+from backend.builtin.measure import PAIRS
 
 STAGES = (
     ("codec", 90.0, ()),
@@ -22,7 +23,7 @@ STAGES = (
     ("units", 25.0, ("--mode", "joint")),
     ("polish", 77.0, ()),
     ("classifier", 10.0, ()),
-    ("units", 105.0, ("--mode", "fg2bg")),
+    ("units", 140.0, ("--mode", "fg2bg")),
     ("units", 80.0, ("--mode", "bg2fg")),
 )
 """Stage, its budget in minutes, its own arguments."""
@@ -35,6 +36,8 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="factor on every stage's minutes")
     parser.add_argument("--registry", default=REGISTRY, help="npm registry that has the icons")
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="folder for the files that the backend loads")
+    parser.add_argument("--every", type=int, default=1, help="measure every so many objects of the list")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="objects in scenes that are measured for each mode")
     options = parser.parse_args()
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(min(os.cpu_count() or 1, 4))]
     common = ["--work", str(options.work), "--registry", options.registry]
@@ -43,9 +46,10 @@ def main() -> int:
         for stage, minutes, own in STAGES
     ]
     made = ["--weights", str(options.to)]
+    part = ["--every", str(options.every), "--pairs", str(options.pairs)]
     commands += [
         [sys.executable, "-m", "backend.builtin.export", "--work", str(options.work), "--to", str(options.to)],
-        [sys.executable, "-m", "backend.builtin.measure", *common, *made],
+        [sys.executable, "-m", "backend.builtin.measure", *common, *made, *part],
         [sys.executable, "-m", "backend.builtin.sheet", *common, *made, "--output", str(options.work / "sheets")],
     ]
     for command in commands:

@@ -179,6 +179,8 @@ def narrow(h, d):
     yield 0.3
     h.check("narrow, with an error: nothing is cut off", not cut_off(d), cut_off(d))
     yield from d.press("error_close")
+    yield h.until(lambda: not d.error(), 20, "no error any more")
+    yield 0.3  # for what moves up into its room
     more = f"{tr('{seconds} s left', seconds=12)} · {tr('{count} more', count=3)}"
     for words in PHASES.values():
         panel.show_progress(f"{tr(words)} 8/8 · {more}", 0.5)
