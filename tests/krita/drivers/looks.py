@@ -11,6 +11,8 @@ from fitting import cut_off, outside
 from vocabulary import Docker, paint, through_menus
 
 WIDE, NARROW = (330, 880), (250, 880)
+FRAME = 40
+"""Left of a low screen, below which nothing could be clicked on."""
 DARK, LIGHT = "Krita dark", "Krita bright"
 COLUMNS, GAP = 3, 12
 
@@ -178,6 +180,8 @@ def narrow(h, d):
     yield h.until(d.error, 20, "the error")
     yield 0.3
     h.check("narrow, with an error: nothing is cut off", not cut_off(d), cut_off(d))
+    width, height = NARROW
+    yield from sized(d, (width, min(height, d.dock.screen().availableGeometry().height() - FRAME)))
     yield from d.press("error_close")
     yield h.until(lambda: not d.error(), 20, "no error any more")
     yield 0.3  # for what moves up into its room
