@@ -1,5 +1,6 @@
 """Driver: every operation of the selector with the real backend; tiny models of both families, which make noise."""
 
+from cards import preview
 from overlay import different, screen
 from vocabulary import Docker, at_rest, box, history, names, nodes, step
 
@@ -116,28 +117,20 @@ def one(h, d, document, operation, roles, prompt="", look=lambda layers: None):
 
 def reblended(h, d, document):
     """The layers as they now stand give a blend that lies on the canvas, for a comparison, and not in the document."""
-    from harness_driver.qt import QtWidgets
-
-    window = d.dock.window()
-
-    def previews():
-        sheets = window.findChildren(QtWidgets.QWidget, "layer_diffusion_preview")
-        return [sheet for sheet in sheets if sheet.isVisible()]
-
     known = d.find("results").count()
     yield from d.pick("operation", "reblend")
     yield h.click(d.find("generate"))
-    yield h.until(lambda: previews() or d.error(), 120, "the new blend on the canvas")
+    yield h.until(lambda: preview(h) or d.error(), 120, "the new blend on the canvas")
     h.check("reblend: no error", not d.error(), d.error())
     yield d.ready()
     yield h.screenshot("reblended")
     h.check("reblend: a card and no layer", d.find("results").count() == known + 1 and len(nodes(document)) == 2)
     blend = yield from at_rest(h, lambda: screen(h))
     yield h.click(d.find("compare"))
-    yield h.until(lambda: not previews(), 10, "the blend hidden")
+    yield h.until(lambda: preview(h) is None, 10, "the blend hidden")
     yield h.until(lambda: different(screen(h), blend) > len(blend) / 20, 10, "a canvas that looks different")
     yield h.click(d.find("compare"))
-    yield h.until(previews, 10, "the blend shown")
+    yield h.until(lambda: preview(h), 10, "the blend shown")
     yield h.until(lambda: different(screen(h), blend) < len(blend) / 100, 10, "the canvas with the blend again")
     yield h.click(d.find("card_apply"))
     yield h.until(lambda: len(nodes(document)) == 3, 20, "the blend as a layer")
