@@ -20,6 +20,7 @@ once at `attach`; for training the unit is evaluated as it stands. The base mode
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -260,6 +261,10 @@ class _SharingProcessor:
         common = common.repeat(1, length // common.shape[1], 1).clone()
         common[self.conditions.unconditional_rows // frames:] = own.to(common).repeat(1, length // own.shape[1], 1)
         return common
+
+
+# diffusers looks at the signature of a processor in every call, which costs more than a small attention itself.
+_SharingProcessor.__call__.__signature__ = inspect.signature(_SharingProcessor.__call__)  # type: ignore[attr-defined]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
