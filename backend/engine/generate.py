@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,13 @@ from backend.models.needs import needed
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.job import Box, Layer, LayerSet, Phase
 from protocol.limits import MAX_NAME, MAX_SEED
-from protocol.request import Operation, Request, Role, Source
+from protocol.request import Decoding, Operation, Request, Resize, Role, Source
 
 from . import conditions, loras, transparency
-from .cache import PARTS, Cache, sha256
+from .cache import PARTS, Cache, Loaded, sha256
 from .device import Device, choose, memory_errors
 from .loras import LoraUse
-from .sizes import Working, to_request, working_size
+from .sizes import Working, carried, first_size, to_request, working_size
 from .stage import Picture, Stage, Texts, run
 from .verdict import verdict
 from .way import Cancelled, Report, Show, Way
@@ -37,6 +38,8 @@ ORDER = (Role.BACKGROUND, Role.FOREGROUND, Role.BLEND)
 """Layers of an image from the bottom up."""
 PACKAGES = ("torch", "diffusers", "transformers")
 NAME_LENGTH = 80
+SECOND_PASS = 0.5
+"""Strength of a second pass: enough to draw the details that enlarging lacks, too little to compose anew."""
 
 
 def generate(
@@ -74,7 +77,11 @@ def generate(
     for mode in modes:
         for use in _texts(request, mode)[1]:
             files.lora(use.name)
-    job = _Job(request, given, modes, used, files, Way(report, cancelled, len(modes), show), cache or Cache())
+    whole = Source.INIT in given or any(mode.conditions or len(mode.frames) > 1 for mode in modes)
+    working = working_size(request.width, request.height, files.info.native_side, whole)
+    first = None if all(_refines(request, mode) for mode in modes) else first_size(working, files.info.native_side)
+    way = Way(report, cancelled, len(modes) * (1 if first is None else 2), show)
+    job = _Job(request, given, modes, used, files, (first, working), way, cache or Cache())
     device = choose(files.info.family, save_memory)
     try:
         return job.run(device)
@@ -91,12 +98,11 @@ class _Job:
 
     def __init__(
         self, request: Request, given: dict[Source, NDArray[np.uint8]], modes: Sequence[Mode], used: Sequence[Path],
-        files: ModelFiles, way: Way, cache: Cache,
+        files: ModelFiles, sizes: tuple[Working | None, Working], way: Way, cache: Cache,
     ) -> None:
         self.request, self.given, self.modes, self.used = request, given, modes, used
+        self.first, self.working = sizes
         self.files, self.way, self.cache = files, way, cache
-        whole = Source.INIT in given or any(mode.conditions or len(mode.frames) > 1 for mode in modes)
-        self.working = working_size(request.width, request.height, files.info.native_side, whole)
 
     def run(self, device: Device) -> LayerSet:
         """Run all stages on a device."""
@@ -111,33 +117,53 @@ class _Job:
             way.at(Phase.PROMPT, 0, 1)
             images: list[dict[Role, Picture]] = [{} for _ in range(request.batch)]
             for index, mode in enumerate(self.modes):
-                way.enter(index)
                 texts, uses = _texts(request, mode)
                 loaded.use_loras(uses, self.files)
-                stage = self._stage(index, mode, texts, images)
-                for image, pictures in zip(images, run(stage, loaded, self.files, self.cache, way), strict=True):
+                for image, pictures in zip(images, self._pictures(index, texts, images, loaded), strict=True):
                     image.update(pictures)
         layers = tuple(layer for index, image in enumerate(images) for layer in self._layers(index, image))
         way.done()
         return LayerSet(request, layers, made_with)
 
-    def _stage(self, index: int, mode: Mode, texts: Texts, images: list[dict[Role, Picture]]) -> Stage:
-        request = self.request
+    def _pictures(
+        self, index: int, texts: Texts, images: list[dict[Role, Picture]], loaded: Loaded
+    ) -> list[dict[Role, Picture]]:
+        """What a stage makes of each image, where it is large and starts from nothing in two passes."""
+        request, mode, way = self.request, self.modes[index], self.way
+        stage = self._stage(index, texts, images, self.working)
+        if _refines(request, mode):
+            role = Role.FOREGROUND if mode.transparent else Role.BLEND
+            stage = replace(stage, init=[(role, self.given[Source.INIT])], strength=request.strength)
+        elif self.first is not None:
+            way.enter(2 * index)
+            first = replace(self._stage(index, texts, images, self.first), decoding=Decoding.FAST)
+            made = run(first, loaded, self.files, self.cache, way)
+            init = [
+                (role, transparency.quantize(carried(image[role], self.first, self.working)))
+                for image in made for role in mode.frames
+            ]
+            stage = replace(stage, init=init, strength=SECOND_PASS, resize=Resize.JUST_RESIZE)
+        way.enter(index if self.first is None else 2 * index + 1)
+        return run(stage, loaded, self.files, self.cache, way)
+
+    def _stage(self, index: int, texts: Texts, images: list[dict[Role, Picture]], working: Working) -> Stage:
+        request, mode = self.request, self.modes[index]
         sampler, stop_at = request.sampler, request.stop_at
         if index and (mode.family, mode.name) in CHAINED:
             sampler, stop_at = CHAINED[mode.family, mode.name]
-        shown = {role: self._shown(role, images) for role in mode.conditions}
-        refined = Source.INIT in self.given and (mode.transparent or request.operation is Operation.REBLEND)
+        shown = {role: self._shown(role, images, working) for role in mode.conditions}
         return Stage(
             mode, sampler, request.steps, request.cfg, stop_at, request.weight, request.decoding,
-            texts, [self._seed(mode, index) for index in range(request.batch)], self.working, shown,
-            request.resize, self.given[Source.INIT] if refined else None, request.strength,
+            texts, [self._seed(mode, index) for index in range(request.batch)], working, shown, request.resize,
         )
 
-    def _shown(self, role: Role, images: list[dict[Role, Picture]]) -> list[Tensor]:
+    def _shown(self, role: Role, images: list[dict[Role, Picture]], working: Working) -> list[Tensor]:
         """What an earlier stage made, one picture for each image, or what was given."""
         if role not in images[0]:
-            return [conditions.condition(self.given[Source(role.value)], self.working, self.request.resize)]
+            return [conditions.condition(self.given[Source(role.value)], working, self.request.resize)]
+        if working is self.first:
+            fitting = [transparency.quantize(carried(image[role], self.working, working)) for image in images]
+            return [conditions.condition(picture, working, Resize.JUST_RESIZE) for picture in fitting]
         width, height = self.working.width, self.working.height
         same = Working(width, height, (0, 0, width, height))
         return [
@@ -168,6 +194,7 @@ class _Job:
             "layer-diffusion-krita": __version__,
             **{package: importlib.metadata.version(package) for package in PACKAGES},
             "device": device.place.type, "noise": "Philox (NV)",
+            **({"first_pass": f"{self.first.width}x{self.first.height}"} if self.first else {}),
             "working_size": f"{self.working.width}x{self.working.height}",
             **{name: _file_name(path) for name, path in weights.items()},
             **{f"{name}_sha256": sha256(path, self.way.check) for name, path in weights.items()},
@@ -188,6 +215,12 @@ def _texts(request: Request, mode: Mode) -> tuple[Texts, tuple[LoraUse, ...]]:
     if mode.family == "sdxl" or mode.alone:
         return Texts(request.negative, own[0] or prompt, ()), uses
     return Texts(request.negative, prompt, tuple(own)), uses
+
+
+def _refines(request: Request, mode: Mode) -> bool:
+    """Whether a mode starts from the picture that is to be drawn anew."""
+    is_given = any(picture.source is Source.INIT for picture in request.inputs)
+    return is_given and (mode.transparent or request.operation is Operation.REBLEND)
 
 
 def layer_name(request: Request, role: Role, index: int) -> str:

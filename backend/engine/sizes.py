@@ -16,6 +16,11 @@ MULTIPLE = 64
 FULL_SIZE_SIDE = 512
 """Models trained at this side or above also work at other shapes and at twice the side. Smaller ones know one square
 only: elsewhere they fall apart into repetitions."""
+MOST_AREA = 4
+"""Times the native area that is generated at most."""
+TWO_PASSES_FROM = 1.5
+"""Times the native area above which a picture is made in two passes. Models repeat what they are told to draw where a
+picture is much larger than those they know: two heads, an apple on an apple."""
 UNPREMULTIPLY_FLOOR = 1e-3
 """Weight of the plain resampled colour, which takes over where alpha vanishes."""
 
@@ -50,7 +55,29 @@ def working_size(width: int, height: int, native_side: int, whole: bool = False)
         left, top = ((native_side - side * scale) / 2 for side in (width, height))
         return Working(native_side, native_side, (left, top, left + width * scale, top + height * scale))
     native, area = native_side**2, width * height
-    scale = (min(max(area, native), native * 4) / area) ** 0.5
+    return _filled_up(width, height, (min(max(area, native), native * MOST_AREA) / area) ** 0.5)
+
+
+def first_size(working: Working, native_side: int) -> Working | None:
+    """The working size of a first pass, of the native area; None where the model draws the whole at once.
+
+    Composition comes from the first pass, and the second draws its enlarged picture anew in part.
+    """
+    left, top, right, bottom = working.box
+    width, height = right - left, bottom - top
+    if native_side < FULL_SIZE_SIDE or width * height <= TWO_PASSES_FROM * native_side**2:
+        return None
+    return _filled_up(width, height, native_side / (width * height) ** 0.5)
+
+
+def carried(rgba: NDArray[np.float32], working: Working, other: Working) -> NDArray[np.float32]:
+    """What lies in the box of one working size as the picture that fills the box of the other, in whole pixels."""
+    left, top, right, bottom = (round(side) for side in other.box)
+    return to_request(rgba, working, right - left, bottom - top)
+
+
+def _filled_up(width: float, height: float, scale: float) -> Working:
+    """A scaled area in the middle of sides that are multiples of 64."""
     inner = (width * scale, height * scale)
     outer = [int(-(-round(side, 6) // MULTIPLE)) * MULTIPLE for side in inner]
     left, top = ((whole - part) / 2 for whole, part in zip(outer, inner, strict=True))

@@ -56,7 +56,8 @@ class Stage:
         shown: condition pictures of each role, as `conditions.condition` gives them: one for all images, or one for
             each.
         resize: how `init` is brought to the working size.
-        init: what the result starts from, straight RGBA uint8, or None.
+        init: what the result starts from, straight RGBA uint8 with its role: nothing, one picture for all rows, or one
+            for each row. A foreground becomes a transparent latent, the others are drawn over grey.
         strength: as in `Request`.
     """
 
@@ -72,8 +73,8 @@ class Stage:
     working: Working
     shown: Mapping[Role, Sequence[Tensor]]
     resize: Resize
-    init: NDArray[np.uint8] | None
-    strength: float
+    init: Sequence[tuple[Role, NDArray[np.uint8]]] = ()
+    strength: float = 1.0
 
 
 def run(stage: Stage, loaded: Loaded, files: ModelFiles, cache: Cache, way: Way) -> list[dict[Role, Picture]]:
@@ -104,12 +105,13 @@ def run(stage: Stage, loaded: Loaded, files: ModelFiles, cache: Cache, way: Way)
 def _encode(
     stage: Stage, loaded: Loaded, files: ModelFiles, cache: Cache, way: Way
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Latents of the conditions ``[1 or B, n·C, h, w]``, the control picture ``[1, 3, H, W]``, the initial latent."""
+    """Latents of the conditions ``[1 or B, n·C, h, w]``, the control picture ``[1, 3, H, W]``, the initial
+    latents ``[1 or B·f, C, h, w]``."""
     roles = stage.mode.conditions if stage.weight else ()
     count = max((len(stage.shown[role]) for role in roles), default=1)
-    total = count * len(roles) + (stage.init is not None)
+    total = count * len(roles) + len(stage.init)
     pictures = [stage.shown[role] for role in roles]
-    if stage.mode.family == "sd15" and stage.init is None:
+    if stage.mode.family == "sd15" and not stage.init:
         return None, pictures[0][0] if pictures else None, None
     base, done = loaded.base, 0
     with loaded.device.holding(base.vae):
@@ -121,23 +123,25 @@ def _encode(
                 way.at(Phase.ENCODING, done, total)
                 latents[-1].append(conditions.encode(vae, picture, base.scaling_factor))
                 done += 1
-        init = None
-        if stage.init is not None:
+        inits = []
+        for role, given in stage.init:
             way.at(Phase.ENCODING, done, total)
-            if stage.mode.transparent:
+            done += 1
+            if role is Role.FOREGROUND:
                 encoder = cache.encoder(files.transparent_encoder(), loaded.device)
                 with loaded.device.holding(encoder):
-                    init = conditions.encode_transparent(
-                        vae, encoder, stage.init, stage.working, stage.resize, base.scaling_factor
-                    )
+                    inits.append(conditions.encode_transparent(
+                        vae, encoder, given, stage.working, stage.resize, base.scaling_factor
+                    ))
             else:
-                picture = conditions.condition(stage.init, stage.working, stage.resize)
-                init = conditions.encode(vae, picture, base.scaling_factor)
+                picture = conditions.condition(given, stage.working, stage.resize)
+                inits.append(conditions.encode(vae, picture, base.scaling_factor))
     channels = None
     if latents:
         joined = [torch.cat(one).expand(count, -1, -1, -1) for one in latents]
         channels = finite(torch.cat(joined, 1), loaded, "reading the layers that the result starts from")
-    return channels, pictures[0][0] if pictures and stage.mode.family == "sd15" else None, init
+    control = pictures[0][0] if pictures and stage.mode.family == "sd15" else None
+    return channels, control, torch.cat(inits) if inits else None
 
 
 def _guide(stage: Stage, loaded: Loaded, channels: Tensor | None) -> Guide:
