@@ -2,6 +2,7 @@
 import importlib.util
 import inspect
 import json
+import math
 import os
 import sys
 import time
@@ -23,6 +24,12 @@ class Condition:
         self.predicate = predicate
         self.timeout_s = timeout_s
         self.what = what or getattr(predicate, "__name__", "condition")
+
+
+def pause(seconds):
+    """So long where nothing else is done: counted in turns of the event loop, it is longer in a Krita that is busy."""
+    turns = iter(range(round(seconds * 1000 / POLL_MS)))
+    return Condition(lambda: next(turns, None) is None, math.inf)
 
 
 class HostRequest:
@@ -80,13 +87,9 @@ class Runner(QtCore.QObject):
         self._wait_for(wanted)
 
     def _wait_for(self, wanted: Any):
-        if wanted is None:
-            wanted = 0
-        if isinstance(wanted, (int, float)) and not isinstance(wanted, bool):
-            self.waiting = None
-            self.timer.start(int(wanted * 1000))
-            return
-        if isinstance(wanted, HostRequest):
+        if wanted is None or (isinstance(wanted, (int, float)) and not isinstance(wanted, bool)):
+            wanted = pause(wanted or 0)
+        elif isinstance(wanted, HostRequest):
             wanted = self._ask_host(wanted)
         elif callable(wanted):
             wanted = Condition(wanted)
@@ -95,9 +98,6 @@ class Runner(QtCore.QObject):
         self.timer.start(0)
 
     def _tick(self):
-        if self.waiting is None:
-            self._advance(None)
-            return
         try:
             value = self.waiting.predicate()
         except Exception as error:
