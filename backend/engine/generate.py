@@ -80,7 +80,8 @@ def generate(
     whole = Source.INIT in given or any(mode.conditions or len(mode.frames) > 1 for mode in modes)
     working = working_size(request.width, request.height, files.info.native_side, whole)
     first = None if all(_refines(request, mode) for mode in modes) else first_size(working, files.info.native_side)
-    way = Way(report, cancelled, len(modes) * (1 if first is None else 2), show)
+    passes = [1.0] if first is None else [first.width * first.height, SECOND_PASS * working.width * working.height]
+    way = Way(report, cancelled, passes * len(modes), show)
     job = _Job(request, given, modes, used, files, (first, working), way, cache or Cache())
     device = choose(files.info.family, save_memory)
     try:
