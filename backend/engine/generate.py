@@ -79,7 +79,9 @@ def generate(
             files.lora(use.name)
     whole = Source.INIT in given or any(mode.conditions or len(mode.frames) > 1 for mode in modes)
     working = working_size(request.width, request.height, files.info.native_side, whole)
-    first = None if all(_refines(request, mode) for mode in modes) else first_size(working, files.info.native_side)
+    first = _first_size(request, modes, files, working)
+    if first is not None and any(mode.transparent for mode in modes):
+        used = (*used, files.transparent_encoder())
     passes = [1.0] if first is None else [first.width * first.height, SECOND_PASS * working.width * working.height]
     way = Way(report, cancelled, passes * len(modes), show)
     job = _Job(request, given, modes, used, files, (first, working), way, cache or Cache())
@@ -216,6 +218,18 @@ def _texts(request: Request, mode: Mode) -> tuple[Texts, tuple[LoraUse, ...]]:
     if mode.family == "sdxl" or mode.alone:
         return Texts(request.negative, own[0] or prompt, ()), uses
     return Texts(request.negative, prompt, tuple(own)), uses
+
+
+def _first_size(request: Request, modes: Sequence[Mode], files: ModelFiles, working: Working) -> Working | None:
+    """The working size of first passes; None where one pass makes the result.
+
+    It is small, or starts from a picture, or it has alpha and the offset encoder, which drawing it anew takes, is not
+    installed: other programs make objects without.
+    """
+    anew = [mode for mode in modes if not _refines(request, mode)]
+    if not anew or (files.encoder is None and any(mode.transparent for mode in anew)):
+        return None
+    return first_size(working, files.info.native_side)
 
 
 def _refines(request: Request, mode: Mode) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -115,6 +116,15 @@ def test_every_operation_is_done_in_two_passes_unless_it_starts_from_a_picture(f
     assert fractions == sorted(fractions) and fractions[-1] == 1
     begun = sum(one.phase is Phase.DENOISING and one.step == 0 for one in seen)
     assert begun == passes * len(stages(family, operation, sources=operation.needs[0]))
+
+
+@pytest.mark.usefixtures("_large")
+def test_without_the_offset_encoder_what_has_alpha_is_made_in_one_pass(models, caches):
+    bare = dataclasses.replace(models["sdxl"], encoder=None)
+    assert "first_pass" not in run(bare, caches["sdxl"], Operation.OBJECT).made_with
+    assert run(bare, caches["sdxl"], Operation.BLEND).made_with["first_pass"] == "64x64"
+    made_with = run(models["sdxl"], caches["sdxl"], Operation.OBJECT).made_with
+    assert made_with["first_pass"] == "64x64" and "vae_transparent_encoder_sha256" in made_with
 
 
 @pytest.mark.usefixtures("_large")
