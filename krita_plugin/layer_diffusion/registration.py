@@ -72,8 +72,10 @@ class LayerDiffusionActions(Extension):
             action = window.createAction(f"{DOCKER}_{name}", "", "tools/scripts")
             action.setText(tr(action.text()))
             action.setIconText(tr(action.iconText()))
-            # Not the tooltip: Krita takes the file's again when it gives the action its keys.
             action.setWhatsThis(tr(action.whatsThis()))
+            translate = functools.partial(_translate_tip, action)
+            action.changed.connect(translate)
+            QtCore.QTimer.singleShot(0, translate)  # Krita 5 does not say when it changes one for the new window
             action.triggered.connect(functools.partial(self._do, does))
 
     @staticmethod
@@ -82,6 +84,13 @@ class LayerDiffusionActions(Extension):
         docker = Krita.instance().activeWindow().qwindow().findChild(QtWidgets.QDockWidget, DOCKER)
         if docker is not None:
             does(docker)
+
+
+def _translate_tip(action) -> None:
+    """Whenever it changes: Krita takes the tooltip of the file again when it gives the action its keys."""
+    tip = tr(action.toolTip())
+    if tip != action.toolTip():
+        action.setToolTip(tip)
 
 
 def _go_to_prompt(docker) -> None:

@@ -20,8 +20,9 @@ def run(h):
     named = h.krita.action("layer_diffusion_generate").text()
     h.check("so do its actions", named == "Layer Diffusion: Erzeugen", named)
     action = h.krita.action("layer_diffusion_cancel")
-    told = action.iconText(), action.whatsThis()
-    h.check("and what they say of themselves", told == ("Abbrechen", "Der nächste Auftrag geht weiter."), told)
+    told = action.iconText(), action.whatsThis(), action.toolTip()
+    goes_on = "Der nächste Auftrag geht weiter."
+    h.check("and what they say of themselves", told == ("Abbrechen", goes_on, goes_on), told)
     h.check("and the model that comes along", d.find("model").itemText(0) == "Eingebaut", d.find("model").itemText(0))
     h.check("with twice the pixels", d.dock.devicePixelRatioF() == 2, d.dock.devicePixelRatioF())
     d.dock.setFloating(True)
