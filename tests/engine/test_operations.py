@@ -16,12 +16,10 @@ from backend.engine import conditions, stage
 from backend.engine.cache import Cache
 from backend.engine.generate import generate
 from backend.engine.padding import grey_composite
-from backend.models import ModelFiles
 from backend.models.modes import MODES, OPERATIONS
 from protocol.errors import ErrorCode, LayerDiffusionError
 from protocol.job import Layer, LayerSet, Progress
 from protocol.request import Injection, Input, Operation, Request, Resize, Role, Sampler, Source
-from tests.engine import tiny, tiny_sdxl
 
 FAMILIES = ("sd15", "sdxl")
 EVERY = [(family, operation) for family in FAMILIES for operation in OPERATIONS[family]]
@@ -34,19 +32,6 @@ MADE = {
     Operation.BACKGROUND_FOR_OBJECT: (B, M), Operation.BLEND: (M,), Operation.REBLEND: (M,),
     Operation.EXTRACT_FOREGROUND: (F,), Operation.EXTRACT_BACKGROUND: (B,),
 }
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelFiles]:
-    return {
-        "sd15": tiny.write_model(tmp_path_factory.mktemp("sd15")),
-        "sdxl": tiny_sdxl.write_model(tmp_path_factory.mktemp("sdxl")),
-    }
-
-
-@pytest.fixture(scope="module")
-def caches() -> dict[str, Cache]:
-    return {family: Cache() for family in FAMILIES}
 
 
 def picture(source: Source, width: int = 64, height: int = 64) -> bytes:

@@ -18,24 +18,11 @@ from backend.models import ModelFiles
 from backend.models.modes import OPERATIONS, stages
 from protocol.job import LayerSet, Phase, Progress
 from protocol.request import Decoding, Input, Operation, Request, Source
-from tests.engine import tiny, tiny_sdxl
+from tests.engine import tiny
 
 SIDES = (64, 333, 512, 640, 1024, 1999, 2048)
 EVERY = [(family, operation) for family in OPERATIONS for operation in OPERATIONS[family]]
 SQUARE = Working(64, 64, (0, 0, 64, 64))
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelFiles]:
-    return {
-        "sd15": tiny.write_model(tmp_path_factory.mktemp("sd15")),
-        "sdxl": tiny_sdxl.write_model(tmp_path_factory.mktemp("sdxl")),
-    }
-
-
-@pytest.fixture(scope="module")
-def caches() -> dict[str, Cache]:
-    return {family: Cache() for family in OPERATIONS}
 
 
 @pytest.fixture
@@ -131,7 +118,7 @@ def test_without_the_offset_encoder_what_has_alpha_is_made_in_one_pass(models, c
 @pytest.mark.parametrize("family", OPERATIONS)
 def test_the_second_pass_refines_what_the_first_has_made(family, models, caches, monkeypatch):
     small = run(models[family], caches[family], Operation.OBJECT, width=64, height=64, decoding=Decoding.FAST)
-    enlarged = transparency.quantize(to_request(pixels(small).astype(np.float32) / 255, SQUARE, 128, 128))
+    enlarged = transparency.quantize(to_request(np.asarray(pixels(small) / 255, np.float32), SQUARE, 128, 128))
     again = run(
         models[family], caches[family], Operation.OBJECT, {Source.INIT: enlarged}, strength=engine.SECOND_PASS
     )
