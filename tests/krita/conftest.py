@@ -28,8 +28,18 @@ BACKEND = [Path(folder) for folder in (sys.base_prefix, sys.prefix) if folder !=
 ARTEFACTS = Path(os.environ.get("LAYER_DIFFUSION_ARTEFACTS") or PROJECT / "test-artefacts" / "krita")
 
 
+class NothingCame(AssertionError):
+    """A driver waited in vain for one thing and found no other fault."""
+
+
 def pytest_collection_modifyitems(config, items):
-    """Without Krita its tests are left out, unless they are required: then they run, and fail."""
+    """Let a test in Krita have a second try if `NothingCame`: Krita and the screen lose a key in some hundreds.
+
+    Without Krita its tests are left out, unless they are required: then they run, and fail.
+    """
+    for item in items:
+        if item.get_closest_marker("krita"):
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=NothingCame))
     missing = [program for program in NEEDED if shutil.which(program) is None]
     if not missing or REQUIRED:
         return
@@ -83,8 +93,11 @@ def standin(tmp_path, plugin_folder) -> Path:
 def passed(results: dict, out: Path, ends: str = "ok") -> None:
     """Assert that a run ended so, with every check and without exceptions; `out` has what to look at if not."""
     failed = [f"{check['name']}: {check['detail']}" for check in results.get("checks", []) if not check["passed"]]
-    problems = failed + [problem["traceback"] for problem in results.get("exceptions", [])]
-    assert results["status"] == ends and not problems, f"{results['status']}, see {out}\n" + "\n".join(problems)
+    raised = [problem["traceback"] for problem in results.get("exceptions", [])]
+    said = f"{results['status']}, see {out}\n" + "\n".join(failed + raised)
+    if results["status"] == "failed" and not failed and len(raised) == 1 and "\nTimeoutError: waited " in raised[0]:
+        raise NothingCame(said)
+    assert results["status"] == ends and not failed and not raised, said
 
 
 @pytest.fixture
@@ -102,7 +115,8 @@ def krita(tmp_path, plugin_folder, request):
         usual = "/usr/bin/python3" if OTHER_ROOT and root.name == "standin" else sys.executable
         config = {"python": str(python or usual), "root": str(root)}
         (installed / "layer_diffusion" / "backend.json").write_text(json.dumps(config), encoding="utf-8")
-        out = ARTEFACTS / request.node.name
+        again = getattr(request.node, "execution_count", 1) > 1
+        out = ARTEFACTS / (request.node.name + ("-again" if again else ""))
         ours = {"first_start": "done", **(settings or {}).get("layer_diffusion", {})}
         with KritaRun(
             driver=HERE / "drivers" / driver,
