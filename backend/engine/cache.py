@@ -166,7 +166,7 @@ class Cache:
         if name not in self._networks or self._networks[name][0] != key:
             self._networks.pop(name, None)
             dtype = device.decoder if name == "decoder" else torch.float32
-            self._networks[name] = key, load(path, device.home, dtype)
+            self._networks[name] = key, load(path, device.home, dtype).to(memory_format=device.memory_format)
         return self._networks[name][1]
 
 

@@ -86,7 +86,7 @@ def load_base(base: Path, device: Device, before_part: Callable[[int], None] = l
     load = _from_folder if base.is_dir() else _from_file
     with wrong_contents(base.name):
         before_part(0)
-        unet = load(base, family, "unet", device.home, device.denoiser)
+        unet = load(base, family, "unet", device.home, device.denoiser).to(memory_format=device.memory_format)
         before_part(1)
         vae = load(base, family, "vae", device.home, device.vae)
         before_part(2)

@@ -27,7 +27,7 @@ from . import conditions, loras, transparency
 from .cache import PARTS, Cache, Loaded, sha256
 from .device import Device, choose, memory_errors
 from .loras import LoraUse
-from .sizes import Working, carried, first_size, to_request, working_size
+from .sizes import FULL_SIZE_SIDE, Working, carried, first_size, to_request, working_size
 from .stage import Picture, Stage, Texts, run
 from .verdict import verdict
 from .way import Cancelled, Report, Show, Way
@@ -86,6 +86,8 @@ def generate(
     way = Way(report, cancelled, passes * len(modes), show)
     job = _Job(request, given, modes, used, files, (first, working), way, cache or Cache())
     device = choose(files.info.family, save_memory)
+    if files.info.native_side < FULL_SIZE_SIDE:
+        device = device.for_small()
     try:
         return job.run(device)
     except LayerDiffusionError as error:
@@ -112,7 +114,7 @@ class _Job:
         request, way = self.request, self.way
         what = f"making {request.batch} × {self.working.width} × {self.working.height} pixels"
         began = time.perf_counter()
-        with memory_errors(what), torch.inference_mode():
+        with memory_errors(what), torch.inference_mode(), device.threads():
             loaded = self.cache.model(self.files, device, lambda part: way.at(Phase.LOADING, part, PARTS))
             loaded.previews.begin(began)
             way.at(Phase.LOADING, PARTS - 1, PARTS)

@@ -239,9 +239,10 @@ def _transparent(
     pixels: Tensor, latent: Tensor, stage: Stage, loaded: Loaded, files: ModelFiles, cache: Cache,
     before_pass: Callable[[int], None],
 ) -> Picture:
-    decoder = cache.decoder(files.transparent_decoder(), loaded.device)
-    with loaded.device.holding(decoder):
-        decoded = transparency.decode(decoder, pixels, latent, before_pass, stage.decoding, loaded.device.frugal)
+    device = loaded.device
+    decoder = cache.decoder(files.transparent_decoder(), device)
+    with device.holding(decoder):
+        decoded = transparency.decode(decoder, pixels, latent, before_pass, stage.decoding, device.frugal, device.lanes)
     return transparency.to_rgba(finite(decoded, loaded, "decoding alpha")[0])
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from protocol.request import Decoding
 
 from . import tiles
+from .device import side_by_side
 from .padding import grey_composite, pad_rgb
 from .sizes import LATENT_CELL
 from .transparency_nets import TransparentDecoder
@@ -47,7 +48,7 @@ def passes(decoding: Decoding) -> int:
 
 def decode(
     decoder: TransparentDecoder, pixels: Tensor, latent: Tensor, before_pass: Callable[[int], None] = lambda done: None,
-    decoding: Decoding = Decoding.FULL, frugal: bool = False,
+    decoding: Decoding = Decoding.FULL, frugal: bool = False, lanes: int = 1,
 ) -> Tensor:
     """VAE picture and latent → (alpha, R, G, B): the median of several orientations.
 
@@ -58,6 +59,7 @@ def decode(
         before_pass: called with the number of finished passes (of `passes`) before each forward; raises to stop.
         decoding: which orientations.
         frugal: with the least memory of the device.
+        lanes: how many forwards are computed at once, as `Device.lanes`.
 
     Returns:
         ``[1, 4, H, W]`` float32 in [0, 1], straight colour, defined under alpha zero too.
@@ -67,11 +69,19 @@ def decode(
     pixels = pad_to_multiple(pixels, decoder.multiple).to(dtype)
     latent = pad_to_multiple(latent, decoder.multiple // LATENT_CELL).to(dtype)
     net = tiles.transparent(decoder, frugal)
-    results: list[Tensor] = []
-    for turns in _groups(ORIENTATIONS[decoding], pixels, 1 if frugal else _together(pixels)):
-        before_pass(len(results))
+
+    @torch.inference_mode()
+    def ask(turns: list[Orientation]) -> list[Tensor]:
         y = net(*(torch.cat([_turn(x, *t) for t in turns]).contiguous() for x in (pixels, latent)))
-        results += [_turn_back(one, *t) for one, t in zip(y.float().clamp(0, 1).split(1), turns, strict=True)]
+        return [_turn_back(one, *t) for one, t in zip(y.float().clamp(0, 1).split(1), turns, strict=True)]
+
+    groups = list(_groups(ORIENTATIONS[decoding], pixels, 1 if frugal else _together(pixels)))
+    results: list[Tensor] = []
+    with side_by_side(lanes) as asked:
+        made = asked(ask, groups)
+        for _ in groups:
+            before_pass(len(results))
+            results += next(made)
     return lower_median(results)[..., :height, :width]
 
 

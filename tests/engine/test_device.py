@@ -64,3 +64,37 @@ def test_memory_goes_back_to_the_device_that_is_used(machine, monkeypatch, kind)
         monkeypatch.setattr(getattr(torch, name), "empty_cache", lambda name=name: emptied.append(name))
     device.free()
     assert emptied == [kind]
+
+
+@pytest.fixture
+def four_threads():
+    usual = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(usual)
+
+
+def test_small_models_take_one_thread_for_each_picture_on_a_cpu(machine, four_threads):
+    machine("cpu")
+    assert device.choose("sd15").lanes == 1
+    small = device.choose("sd15").for_small()
+    with small.threads():
+        inside = torch.get_num_threads()
+        with device.side_by_side(small.lanes) as asked:
+            beside = list(asked(lambda _: torch.get_num_threads(), range(8)))
+    assert (small.lanes, inside, set(beside), torch.get_num_threads()) == (4, 1, {1}, 4)
+
+
+def test_other_models_and_cards_take_the_threads_that_there_are(machine, four_threads):
+    machine("cpu")
+    with device.choose("sd15").threads():
+        assert torch.get_num_threads() == 4
+    machine("cuda", 24 * GB)
+    assert device.choose("sd15").for_small() == device.choose("sd15")
+
+
+def test_the_thread_count_is_back_after_a_fault(machine, four_threads):
+    machine("cpu")
+    with pytest.raises(KeyError), device.choose("sd15").for_small().threads():
+        raise KeyError
+    assert torch.get_num_threads() == 4

@@ -113,9 +113,10 @@ def test_a_value_that_is_no_number_is_not_lost_in_the_median(count):
         assert lower_median(list(values)).isnan().flatten().tolist() == [False, False, True, False]
 
 
+@pytest.mark.parametrize("lanes", [1, 3])
 @pytest.mark.parametrize("decoding", Decoding)
 @pytest.mark.parametrize("size", [(64, 128), (576, 512)], ids=["batched", "one by one"])
-def test_every_orientation_counts_once_and_is_turned_back(size, decoding):
+def test_every_orientation_counts_once_and_is_turned_back(size, decoding, lanes):
     pixels, net = torch.rand(1, 3, *size), Crooked()
     latent = torch.rand(1, 4, size[0] // 8, size[1] // 8)
     asked = []
@@ -126,7 +127,7 @@ def test_every_orientation_counts_once_and_is_turned_back(size, decoding):
         asked.append(back.flip(3) if mirrored else back)
     expected = torch.stack(asked).median(0).values
     done: list[int] = []
-    found = decode(net, pixels, latent, done.append, decoding)  # type: ignore[arg-type]
+    found = decode(net, pixels, latent, done.append, decoding, lanes=lanes)  # type: ignore[arg-type]
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
     assert sum(shape[0] for shape in net.calls) == passes(decoding) == len(asked)
     assert done[0] == 0 and done == sorted(set(done)) and len(done) == len(net.calls)
@@ -138,6 +139,16 @@ def test_any_multiple_of_eight_is_padded_for_the_decoder_and_cropped():
     assert {shape[2:] for shape in net.calls} == {(128, 128)}
     padded = pad_to_multiple(pixels, 64)
     assert torch.equal(padded[..., :72, :104], pixels) and torch.equal(padded[..., 127, 127], pixels[..., 71, 103])
+
+
+def test_a_fault_of_a_lane_is_that_of_the_decoder():
+    def broken(pixels, latent):
+        raise MemoryError
+
+    net = Crooked()
+    net.forward = broken
+    with pytest.raises(MemoryError):
+        decode(net, torch.rand(1, 3, 64, 64), torch.rand(1, 4, 8, 8), lanes=2)  # type: ignore[arg-type]
 
 
 def test_cancelling_between_passes_leaves_the_decoder_unasked():
