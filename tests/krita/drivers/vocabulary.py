@@ -190,24 +190,26 @@ def close(h, document):
 
 
 def in_file_dialog(h, path):
-    """Type a path into the file dialog that comes, with `yield from`."""
+    """Paste a path into the file dialog that comes, with `yield from`.
+
+    Typed, it may become another one: at "…/first" Qt selects the first.kra that there is, and may write its name there.
+    """
     from harness_driver.qt import QtWidgets
 
-    def dialog():
-        return isinstance(QtWidgets.QApplication.activeModalWidget(), QtWidgets.QFileDialog)
+    def dialogs():
+        every = QtWidgets.QApplication.topLevelWidgets()
+        return [widget for widget in every if isinstance(widget, QtWidgets.QFileDialog) and widget.isVisible()]
 
-    yield h.until(dialog, 10, "the file dialog")
-    yield 0.5
-    yield h.key("ctrl+a")
-    yield h.type_text(str(path))
-    name = QtWidgets.QApplication.activeModalWidget().findChild(QtWidgets.QLineEdit, "fileNameEdit")
-    yield h.until(lambda: name.text() == str(path), 10, "the path in the file dialog")
+    yield h.until(dialogs, 10, "the file dialog")
+    yield h.until(dialogs()[0].isActiveWindow, 10, "the keys in the file dialog")
+    QtWidgets.QApplication.clipboard().setText(str(path))
     for tries_left in (1, 0):
-        yield h.key("Return")
+        yield 0.5
+        yield h.key("ctrl+a", "ctrl+v", "Return")
         try:
-            yield h.until(lambda: not dialog(), 5, "the end of the file dialog")
+            yield h.until(lambda: not dialogs(), 5, "the end of the file dialog")
             break
-        except TimeoutError:  # the list of what the path may become takes the first one when it comes just before it
+        except TimeoutError:  # a list of what the path may become takes the first Return
             if not tries_left:
                 raise
 
