@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from backend.builtin.dataset import REGISTRY
+from backend.builtin.dataset import REGISTRY, fetch_for, positive
 from backend.builtin.export import WEIGHTS
 from backend.builtin.measure import PAIRS
 
@@ -36,9 +36,10 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="factor on every stage's minutes")
     parser.add_argument("--registry", default=REGISTRY, help="npm registry that has the icons")
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="folder for the files that the backend loads")
-    parser.add_argument("--every", type=int, default=1, help="measure every so many objects of the list")
-    parser.add_argument("--pairs", type=int, default=PAIRS, help="objects in scenes that are measured for each mode")
+    parser.add_argument("--every", type=positive, default=1, help="measure every so many objects of the list")
+    parser.add_argument("--pairs", type=positive, default=PAIRS, help="objects in scenes measured for each mode")
     options = parser.parse_args()
+    fetch_for(parser, options.work, options.registry)
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(min(os.cpu_count() or 1, 4))]
     common = ["--work", str(options.work), "--registry", options.registry]
     commands = [

@@ -22,6 +22,8 @@ from backend.builtin.loop import join, options, quick, run, trained
 from backend.builtin.pools import DRAWN_EACH, Pools
 from backend.builtin.scenes import SCENES
 
+CLASSIFIER = "classifier.pt"
+"""In the work folder."""
 SIDE = 64
 """Pictures are judged at this size."""
 WIDTHS = (24, 48, 96, 160)
@@ -156,13 +158,13 @@ def train(work: Path, minutes: float, registry: str) -> None:
             shares.append(torch.stack(right).mean().item())
         return f"classifier on new augmentations: objects {shares[0]:.3f}, scenes {shares[1]:.3f}"
 
-    run(work / "classifier.pt", judge, loss, minutes, LEARNING_RATE, report)
+    run(work / CLASSIFIER, judge, loss, minutes, LEARNING_RATE, report)
 
 
 def judge_of(work: Path) -> Judge:
     """The trained classifier of a work folder."""
     judge = Judge(len(things()))
-    judge.load_state_dict(trained(work / "classifier.pt"))
+    judge.load_state_dict(trained(work / CLASSIFIER))
     return judge.eval()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import json
@@ -86,6 +87,25 @@ def fetch(folder: Path, registry: str = REGISTRY) -> Path:
         target.unlink()
         raise RuntimeError(f"{target.name} is not the expected file; run again to download it anew")
     return target
+
+
+def fetch_for(parser: argparse.ArgumentParser, folder: Path, registry: str) -> Path:
+    """`fetch` for a command line: what keeps it from that ends the program with a sentence and status 2."""
+    try:
+        return fetch(folder, registry)
+    except (OSError, RuntimeError) as error:
+        parser.error(
+            f"the icons cannot be fetched into {folder}: {error}. --work names another folder, --registry another npm "
+            "registry"
+        )
+
+
+def positive(text: str) -> int:
+    """A whole number above zero, as argparse wants it."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
 
 
 def portraits(archive: Path, chosen: list[Thing], seed: int = 0) -> Tensor:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.builtin import scenes, translucent
-from backend.builtin.classifier import Judge, at_judging_size, judge_of
-from backend.builtin.dataset import REGISTRY, SIDE, fetch, fill, other_icons, portraits, things
+from backend.builtin.classifier import CLASSIFIER, Judge, at_judging_size, judge_of
+from backend.builtin.dataset import REGISTRY, SIDE, fetch_for, fill, other_icons, portraits, positive, things
 from backend.builtin.drawing import Model, pairs
 from backend.builtin.export import WEIGHTS
 from backend.builtin.roundtrip import opaque_psnr, round_trip, shipped
@@ -161,11 +161,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--registry", default=REGISTRY)
-    parser.add_argument("--every", type=int, default=1, help="take every so many objects of the list")
-    parser.add_argument("--pairs", type=int, default=PAIRS, help="objects in scenes for each mode")
+    parser.add_argument("--every", type=positive, default=1, help="take every so many objects of the list")
+    parser.add_argument("--pairs", type=positive, default=PAIRS, help="objects in scenes for each mode")
     parser.add_argument("--only", choices=("codec", "objects", "joint", "fg2bg", "bg2fg"), help="measure just this")
     options = parser.parse_args()
-    archive = fetch(options.work, options.registry)
+    archive = fetch_for(parser, options.work, options.registry)
+    if options.only != "codec" and not (options.work / CLASSIFIER).exists():
+        parser.error(f"{options.work} has no {CLASSIFIER}; python -m backend.builtin.classifier trains it there")
     print("| what | measured |\n|---|---|")
     groups = {
         "codec": lambda: codec_rows(options.weights, archive),

@@ -52,4 +52,7 @@ if __name__ == "__main__":
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     options = parser.parse_args()
-    restore(options.weights, options.work)
+    try:
+        restore(options.weights, options.work)
+    except OSError as error:
+        parser.error(str(error))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.builtin.dataset import REGISTRY, fetch, fill, things
+from backend.builtin.dataset import REGISTRY, fetch_for, fill, things
 from backend.builtin.drawing import Model, pairs
 from backend.builtin.export import WEIGHTS
 from backend.outputs import contact_sheet
@@ -75,4 +75,4 @@ if __name__ == "__main__":
     parser.add_argument("--registry", default=REGISTRY)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    write(Model(options.weights), fetch(options.work, options.registry), options.output, options.seed)
+    write(Model(options.weights), fetch_for(parser, options.work, options.registry), options.output, options.seed)

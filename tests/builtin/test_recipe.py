@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
+from backend.builtin import __main__ as rebuild
 from backend.builtin import composite, dataset, scenes, shapes, translucent
 from backend.builtin.captions import Captions, colour_word
 from backend.builtin.codec import Codec, small_picture
@@ -54,6 +55,25 @@ def test_package_with_a_wrong_hash_is_refused_and_removed(tmp_path: Path) -> Non
         dataset.fetch(tmp_path)
     assert not archive.exists()
     assert hashlib.sha256(b"not the package").hexdigest() != dataset.SHA256
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "the following arguments are required: --work"),
+        (("--work", "WORK/file"), "cannot be fetched into WORK/file"),
+        (("--work", "WORK", "--registry", "http://127.0.0.1:1"), "--registry another npm registry"),
+        (("--work", "WORK", "--pairs", "0"), "0 is not above 0"),
+        (("--work", "WORK", "--every", "some"), "invalid positive value: 'some'"),
+    ],
+)
+def test_the_rebuild_says_what_to_do_before_it_begins(monkeypatch, capsys, tmp_path: Path, options, said) -> None:
+    (tmp_path / "file").touch()
+    words = [word.replace("WORK", str(tmp_path)) for word in options]
+    monkeypatch.setattr("sys.argv", ["python -m backend.builtin", *words])
+    with pytest.raises(SystemExit) as ended:
+        rebuild.main()
+    assert ended.value.code == 2 and said.replace("WORK", str(tmp_path)) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
