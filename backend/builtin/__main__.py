@@ -20,7 +20,7 @@ STAGES = (
     ("codec", 90.0, ()),
     ("unet", 155.0, ()),
     ("units", 17.0, ("--mode", "transparent_attn")),
-    ("units", 25.0, ("--mode", "joint")),
+    ("units", 50.0, ("--mode", "joint")),
     ("polish", 77.0, ()),
     ("classifier", 10.0, ()),
     ("units", 140.0, ("--mode", "fg2bg")),

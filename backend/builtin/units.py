@@ -20,9 +20,10 @@ from backend.builtin.unet import BATCH, Painter, loss_of, schedule
 from backend.engine.sharing import SharingLayers, attach
 
 LEARNING_RATE = {"transparent_attn": 1e-3, "joint": 1e-3, "fg2bg": 2e-3, "bg2fg": 2e-3}
-EARLY = {"spread": 0.5, "most": 15.0}
-"""How times are drawn and weighted where a picture is given: which colours the blend has is known from it at the first
-steps, at which the whole picture is but a small part of the noise."""
+GIVEN = {"spread": 0.5, "most": 15.0}
+NOISE = {"joint": {"spread": 0.7, "most": 8.0}, "fg2bg": GIVEN, "bg2fg": GIVEN}
+"""How times are drawn and weighted: more of the first steps than for the base model. They decide on shapes, and where a
+picture is given on colours too, which are known from it when the whole is but a small part of the noise."""
 
 
 def train(mode: str, work: Path, minutes: float, registry: str) -> None:
@@ -37,13 +38,12 @@ def train(mode: str, work: Path, minutes: float, registry: str) -> None:
     widths = shapes.CONTROL_WIDTHS if mode in CONDITIONS else None
     layers = SharingLayers.for_unet(painter.unet, shapes.SHARING_RANK, frames, widths)
     attached = attach(painter.unet, layers, merge=False)
-    noise = EARLY if mode in CONDITIONS else {}
     alphas = schedule()
 
     def loss(source: random.Random, _: float) -> torch.Tensor:
         batch = material.mode(mode, source, BATCH // frames)
         attached.set_control(batch.condition)
-        return loss_of(painter, batch, alphas, frames, **noise)
+        return loss_of(painter, batch, alphas, frames, **NOISE.get(mode, {}))
 
     run(work / f"{mode}.pt", layers, loss, minutes, LEARNING_RATE[mode])
 
