@@ -93,7 +93,7 @@ def fetch_for(parser: argparse.ArgumentParser, folder: Path, registry: str) -> P
     """`fetch` for a command line: what keeps it from that ends the program with a sentence and status 2."""
     try:
         return fetch(folder, registry)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: no address
         parser.error(
             f"the icons cannot be fetched into {folder}: {error}. --work names another folder, --registry another npm "
             "registry"

@@ -165,9 +165,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=positive, default=PAIRS, help="objects in scenes for each mode")
     parser.add_argument("--only", choices=("codec", "objects", "joint", "fg2bg", "bg2fg"), help="measure just this")
     options = parser.parse_args()
-    archive = fetch_for(parser, options.work, options.registry)
     if options.only != "codec" and not (options.work / CLASSIFIER).exists():
         parser.error(f"{options.work} has no {CLASSIFIER}; python -m backend.builtin.classifier trains it there")
+    archive = fetch_for(parser, options.work, options.registry)
     print("| what | measured |\n|---|---|")
     groups = {
         "codec": lambda: codec_rows(options.weights, archive),

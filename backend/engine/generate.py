@@ -27,7 +27,7 @@ from . import conditions, loras, transparency
 from .cache import PARTS, Cache, Loaded, sha256
 from .device import Device, choose, memory_errors
 from .loras import LoraUse
-from .sizes import FULL_SIZE_SIDE, Working, carried, first_size, to_request, working_size
+from .sizes import Working, carried, first_size, is_small, to_request, working_size
 from .stage import Picture, Stage, Texts, run
 from .verdict import verdict
 from .way import Cancelled, Report, Show, Way
@@ -86,7 +86,7 @@ def generate(
     way = Way(report, cancelled, passes * len(modes), show)
     job = _Job(request, given, modes, used, files, (first, working), way, cache or Cache())
     device = choose(files.info.family, save_memory)
-    if files.info.native_side < FULL_SIZE_SIDE:
+    if is_small(files.info.native_side):
         device = device.for_small()
     try:
         return job.run(device)

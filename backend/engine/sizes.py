@@ -40,6 +40,11 @@ class Working:
     box: tuple[float, float, float, float]
 
 
+def is_small(native_side: int) -> bool:
+    """Whether a model was trained below full size."""
+    return native_side < FULL_SIZE_SIDE
+
+
 def working_size(width: int, height: int, native_side: int, whole: bool = False) -> Working:
     """The working size of a request: an area that the model was made for, never distorted.
 
@@ -50,7 +55,7 @@ def working_size(width: int, height: int, native_side: int, whole: bool = False)
     it; where a layer must cover the `whole` request (background, blend, a picture to start from), the square covers it
     and what is too much is cut.
     """
-    if native_side < FULL_SIZE_SIDE:
+    if is_small(native_side):
         scale = native_side / (max if whole else min)(width, height)
         left, top = ((native_side - side * scale) / 2 for side in (width, height))
         return Working(native_side, native_side, (left, top, left + width * scale, top + height * scale))
@@ -65,7 +70,7 @@ def first_size(working: Working, native_side: int) -> Working | None:
     """
     left, top, right, bottom = working.box
     width, height = right - left, bottom - top
-    if native_side < FULL_SIZE_SIDE or width * height <= TWO_PASSES_FROM * native_side**2:
+    if is_small(native_side) or width * height <= TWO_PASSES_FROM * native_side**2:
         return None
     return _filled_up(width, height, native_side / (width * height) ** 0.5)
 

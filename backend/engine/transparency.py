@@ -70,7 +70,7 @@ def decode(
     latent = pad_to_multiple(latent, decoder.multiple // LATENT_CELL).to(dtype)
     net = tiles.transparent(decoder, frugal)
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # which a new thread does not have from the one that asks
     def ask(turns: list[Orientation]) -> list[Tensor]:
         y = net(*(torch.cat([_turn(x, *t) for t in turns]).contiguous() for x in (pixels, latent)))
         return [_turn_back(one, *t) for one, t in zip(y.float().clamp(0, 1).split(1), turns, strict=True)]

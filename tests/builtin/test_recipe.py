@@ -63,6 +63,7 @@ def test_package_with_a_wrong_hash_is_refused_and_removed(tmp_path: Path) -> Non
         ((), "the following arguments are required: --work"),
         (("--work", "WORK/file"), "cannot be fetched into WORK/file"),
         (("--work", "WORK", "--registry", "http://127.0.0.1:1"), "--registry another npm registry"),
+        (("--work", "WORK", "--registry", "nowhere"), "--registry another npm registry"),
         (("--work", "WORK", "--pairs", "0"), "0 is not above 0"),
         (("--work", "WORK", "--every", "some"), "invalid positive value: 'some'"),
     ],
