@@ -104,7 +104,7 @@ def test_the_built_in_model_shows_most_steps_of_every_job_but_the_first():
 @pytest.mark.usefixtures("without_limit")
 def test_previews_of_a_scene_of_the_built_in_model_show_its_object():
     cache, files = Cache(), models.resolve("builtin")
-    request = dataclasses.replace(REQUEST, operation=Operation.SCENE, model="builtin", width=128, height=128, steps=8)
+    request = dataclasses.replace(REQUEST, operation=Operation.SCENE, model="builtin", width=128, height=128, steps=20)
     seen: list[Thumbnail] = []
     for _ in range(2):
         result = generate(request, (), files, lambda _: None, lambda: False, cache, seen.append)
