@@ -91,7 +91,9 @@ def make(options: argparse.Namespace) -> int:
         fail(ErrorCode.INVALID_REQUEST, "There is no prompt.", "Give one with --prompt, or choose a --preset.")
     files = find_model(settings["model"])
     settings["model"] = given["model"] = files.info.id
-    settings.setdefault("cfg", builtin.CFG if files.info.id == BUILTIN else CFG)
+    if files.info.id == BUILTIN:
+        settings = {"cfg": builtin.CFG, "decoding": builtin.DECODING.value, **settings}
+    settings.setdefault("cfg", CFG)
     if "width" not in settings:
         first = next(iter(images.values()), None)
         side = files.info.native_side

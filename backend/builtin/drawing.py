@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.builtin import CFG, composite, scenes
+from backend.builtin import CFG, DECODING, composite, scenes
 from backend.builtin.classifier import HELD_OUT_SEED
 from backend.builtin.dataset import SIDE, fill, portraits, things
 from backend.engine.cache import Cache
@@ -46,7 +46,8 @@ class Model:
         """What the engine makes of a prompt and the pictures given (straight RGBA ``[H, W, 4]``)."""
         inputs = tuple(Input(source, pixels.shape[1], pixels.shape[0]) for source, pixels in given)
         request = Request(
-            operation, "builtin", prompt, "", side, side, STEPS, CFG, seed, batch, strength=strength, inputs=inputs
+            operation, "builtin", prompt, "", side, side, STEPS, CFG, seed, batch, strength=strength, decoding=DECODING,
+            inputs=inputs,
         )
         pixels = [np.ascontiguousarray(picture).tobytes() for _, picture in given]
         return generate(request, pixels, self.files, lambda _: None, lambda: False, self.cache)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .protocol.job import ModelInfo
 from .protocol.limits import MAX_CFG, MAX_STEPS
-from .protocol.request import Sampler
+from .protocol.request import Decoding, Sampler
 
 SHIPPED = Path(__file__).with_name("styles")
 PROMPT = "{prompt}"
@@ -39,6 +39,7 @@ class Style:
     sampler: Sampler = Sampler.DPMPP_2M_KARRAS
     steps: int = 20
     cfg: float = 5.0
+    decoding: Decoding = Decoding.FULL
     prompt: str = PROMPT
     negative: str = ""
     own: bool = False
@@ -132,6 +133,6 @@ def _read(path: Path, own: bool) -> Style | None:
             return None
         if not (1 <= int(style.steps) <= MAX_STEPS and 0 <= float(style.cfg) <= MAX_CFG):
             return None
-        return Style(**{**asdict(style), "sampler": Sampler(style.sampler)})
+        return Style(**{**asdict(style), "sampler": Sampler(style.sampler), "decoding": Decoding(style.decoding)})
     except (OSError, ValueError, TypeError, AttributeError):
         return None

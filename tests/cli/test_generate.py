@@ -71,11 +71,11 @@ def test_drawn_seed_is_told(tiny_model, tmp_path, monkeypatch, capsys):
     assert "seed 4294967295" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("model", "cfg"), [("tiny", 5), ("builtin", 3)])
-def test_guidance_is_what_suits_the_model(tiny_model, tmp_path, model, cfg):
+@pytest.mark.parametrize(("model", "cfg", "decoding"), [("tiny", 5, "full"), ("builtin", 3, "fast")])
+def test_guidance_and_decoding_are_what_suits_the_model(tiny_model, tmp_path, model, cfg, decoding):
     assert generate(tmp_path / "a.png", model=model) == 0
-    made_with = json.loads(Image.open(tmp_path / "a.png").info["layer_diffusion"])
-    assert made_with["request"]["cfg"] == cfg
+    request = json.loads(Image.open(tmp_path / "a.png").info["layer_diffusion"])["request"]
+    assert (request["cfg"], request["decoding"]) == (cfg, decoding)
 
 
 def test_unknown_model(tiny_model, tmp_path, capsys):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from backend.builtin import CFG
+from backend.builtin import CFG, DECODING
 
 
 @pytest.fixture
@@ -18,8 +18,9 @@ def styles(plugin, tmp_path):
 
 def test_an_own_style_is_one_file_and_comes_back_whole(styles, tmp_path, plugin):
     module, kept = styles
-    sampler = plugin("protocol.request").Sampler.UNIPC
-    style = module.Style("Ink / night", "sdxl", "theirs", sampler, 33, 7.5, "ink of {prompt}", "colour", own=True)
+    request = plugin("protocol.request")
+    values = (request.Sampler.UNIPC, 33, 7.5, request.Decoding.FAST)
+    style = module.Style("Ink / night", "sdxl", "theirs", *values, "ink of {prompt}", "colour", own=True)
     kept.put(style)
     assert [path.name for path in (tmp_path / "styles").iterdir()] == ["Ink-night.json"]
     assert kept.all()[-1] == style
@@ -47,7 +48,8 @@ def test_a_shipped_style_can_be_changed_and_comes_back_when_that_is_deleted(styl
     "wrong",
     [
         "no json", "[]", '{"name": ""}', '{"name": "x", "prompt": "without its place"}', '{"name": "x", "steps": 0}',
-        '{"name": "x", "cfg": "high"}', '{"name": "x", "sampler": "none"}', '{"name": 3}',
+        '{"name": "x", "cfg": "high"}', '{"name": "x", "sampler": "none"}',
+        '{"name": "x", "decoding": 8}', '{"name": 3}',
     ],
 )  # fmt: skip
 def test_unusable_files_are_left_out_and_stay(styles, tmp_path, wrong):
@@ -116,6 +118,7 @@ def test_a_chosen_model_brings_the_style_of_its_family(fields, plugin):
         (sampler.DPMPP_2M_SDE_KARRAS, 5), (sampler.DPMPP_2M_KARRAS, 7), (sampler.DPMPP_2M_KARRAS, CFG),
         (sampler.DPMPP_2M_KARRAS, 5),
     ]  # fmt: skip
+    assert [one.decoding.value for one in said] == ["full", "full", DECODING.value, "full"]
 
 
 def test_what_a_person_set_stays_with_another_model(fields):

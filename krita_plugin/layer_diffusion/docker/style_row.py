@@ -38,7 +38,7 @@ class StyleRow(QtWidgets.QWidget):
         self.negative.setToolTip(tr("Put before your negative prompt."))
         self.save = QtWidgets.QPushButton(tr("Save style"))
         self.save.setObjectName("style_save")
-        self.save.setToolTip(tr("Keeps model, sampler, steps and CFG as they are now with these texts."))
+        self.save.setToolTip(tr("Keeps model, sampler, steps, CFG and decoding as they are now with these texts."))
         self.save.clicked.connect(lambda: self._save())
         self.delete = QtWidgets.QPushButton(tr("Delete"))
         self.delete.setObjectName("style_delete")

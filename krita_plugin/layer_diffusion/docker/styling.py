@@ -11,7 +11,7 @@ from ..settings import Settings
 from ..styles import Style, Styles
 from ..translation import tr
 
-VALUES = ("sampler", "steps", "cfg")
+VALUES = ("sampler", "steps", "cfg", "decoding")
 """What a style sets, by the names that they have in it and in the fields."""
 
 
