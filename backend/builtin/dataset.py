@@ -9,6 +9,7 @@ import json
 import tarfile
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ REGISTRY = "https://registry.npmjs.org"
 PACKAGE = "@lobehub/fluent-emoji-3d"
 VERSION = "1.1.0"
 SHA256 = "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58"
+PATIENCE = 60
+"""Seconds that a registry may say nothing."""
 SIDE = 128
 MARGIN = 6
 """Pixels kept empty around an icon, so that small rotations and shifts stay inside the picture."""
@@ -80,7 +83,8 @@ def fetch(folder: Path, registry: str = REGISTRY) -> Path:
     target = folder / f"fluent-emoji-3d-{VERSION}.tgz"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(f"{registry}/{PACKAGE}/-/fluent-emoji-3d-{VERSION}.tgz") as answer:
+        address = f"{registry}/{PACKAGE}/-/fluent-emoji-3d-{VERSION}.tgz"
+        with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
             data = answer.read()
         target.write_bytes(data)
     if hashlib.sha256(target.read_bytes()).hexdigest() != SHA256:
@@ -93,7 +97,7 @@ def fetch_for(parser: argparse.ArgumentParser, folder: Path, registry: str) -> P
     """`fetch` for a command line: what keeps it from that ends the program with a sentence and status 2."""
     try:
         return fetch(folder, registry)
-    except (OSError, RuntimeError, ValueError) as error:  # ValueError: no address
+    except (OSError, HTTPException, RuntimeError, ValueError) as error:  # ValueError: no address
         parser.error(
             f"the icons cannot be fetched into {folder}: {error}. --work names another folder, --registry another npm "
             "registry"

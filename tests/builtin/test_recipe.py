@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import json
 import random
+import socket
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,23 @@ def test_package_with_a_wrong_hash_is_refused_and_removed(tmp_path: Path) -> Non
         dataset.fetch(tmp_path)
     assert not archive.exists()
     assert hashlib.sha256(b"not the package").hexdigest() != dataset.SHA256
+
+
+def test_a_registry_that_cuts_the_package_short_is_named_and_nothing_stays(monkeypatch, capsys, tmp_path: Path) -> None:
+    def answer() -> None:
+        asked, _ = server.accept()
+        with asked:
+            asked.recv(4096)
+            asked.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer, daemon=True).start()
+        registry = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setattr("sys.argv", ["python -m backend.builtin", "--work", str(tmp_path), "--registry", registry])
+        with pytest.raises(SystemExit) as ended:
+            rebuild.main()
+    assert ended.value.code == 2 and "another npm registry" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
