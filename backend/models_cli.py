@@ -145,11 +145,14 @@ def _verify(options: argparse.Namespace) -> int:
     from .models.install import unfinished, verify
 
     root, files = folder(), find(options.names) if options.names else (*CATALOGUE, *BASES)
-    damaged = {}
+    damaged, is_any = {}, False
     for file, path, wrong in verify(root, files):
+        is_any = True
         print(f"{'ok' if not wrong else 'BAD':<4} {path}{f' {wrong}.' if wrong else ''}", flush=True)
         if wrong:
             damaged[file] = path
+    if not is_any:
+        print(f"Nothing of {'these' if options.names else 'the catalogue'} is there. models list shows what there is.")
     for file, size in unfinished(root):
         print(f"half {file.name}: {size} bytes have come. Run models install {file.name} to get the rest.")
     if options.repair:

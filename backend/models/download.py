@@ -63,8 +63,16 @@ class _Interrupted(Exception):
 
 
 def hub() -> str:
-    """The address of the hub or of the mirror that was chosen, without a slash at its end."""
-    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    """The address of the hub or of the mirror that was chosen, without a slash at its end.
+
+    Raises:
+        LayerDiffusionError: ``download_failed``, the mirror is no address.
+    """
+    address = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    if not address.startswith(("http://", "https://")):
+        fail(ErrorCode.DOWNLOAD_FAILED, f"HF_ENDPOINT is {address!r}, which is no address of a mirror.",
+             "Give one that begins with https://, or unset it.")
+    return address
 
 
 def fetch(file: Entry, target: Path, control: Control, report: Report) -> None:
@@ -212,7 +220,7 @@ def _with_patience(file: Entry, control: Control, attempt: Callable[[], Any], co
         except _Interrupted as interrupted:
             fruitless = 1 if come() > before else fruitless + 1
             if fruitless >= TRIES:
-                reason = f"{file.name} could not be downloaded: {interrupted.reason}."
+                reason = f"{file.name} could not be downloaded: {interrupted.reason.rstrip('.')}."
                 raise Unreachable(ErrorCode.DOWNLOAD_FAILED, reason) from interrupted
             wait = FIRST_WAIT * 2 ** (fruitless - 1) if interrupted.seconds is None else interrupted.seconds
             control.wait(min(wait, LONGEST_WAIT))

@@ -40,7 +40,7 @@ a drive; those of two parts are archives for Windows, unpacked."""
 TOPS = ("C:/", "D:/", "E:/")
 """Drives of Windows."""
 PICKLED_FOLDERS = ("checkpoints", "stable-diffusion")
-"""Folders of checkpoints, in small letters, where a pickled file is worth a word."""
+"""Folders of checkpoints, in small letters, where every pickled file is worth a word; elsewhere a ``.ckpt`` is."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _files(place: Path, seen: set[str]) -> Iterator[Path]:
             folders.clear()
             yield Path(parent)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        pickled = PICKLE_SUFFIXES if Path(parent).name.lower() in PICKLED_FOLDERS else ()
+        pickled = PICKLE_SUFFIXES if Path(parent).name.lower() in PICKLED_FOLDERS else (".ckpt",)
         for name in sorted(names):
             path = Path(parent, name)
             target = os.path.realpath(path)

@@ -297,6 +297,12 @@ def test_a_mirror_is_asked_however_its_address_ends(hub, file, target, made, mon
     assert target.read_bytes() == made.read_bytes()
 
 
+def test_a_mirror_that_is_no_address_is_named(file, target, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "mirror.example")
+    error = failed(file, target)
+    assert "HF_ENDPOINT is 'mirror.example'" in error.message and "https://" in error.hint
+
+
 def test_everything_comes_through_the_proxy_of_the_environment(hub, file, target, made, monkeypatch):
     for name in ("NO_PROXY", "no_proxy", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -292,7 +292,7 @@ def test_the_command_line_installs_verifies_repairs_and_removes(hub, files, root
         status = main(["models", *arguments])
         return status, capsys.readouterr().out
 
-    assert "to download" in run("list")[1]
+    assert "to download" in run("list")[1] and "is there" in run("verify")[1]
     status, said = run("install", "all")
     assert status == 0 and hub.address in said and "Done." in said
     assert run("install", "all") == (0, "Everything is there already.\n")

@@ -39,6 +39,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_sdxl.write_checkpoint(models / "checkpoints" / "two_lightning.safetensors", torch.float16)
     (models / "checkpoints" / "old.ckpt").write_bytes(b"PK\x03\x04")
     (models / "loras").mkdir()
+    (models / "loras" / "far.ckpt").write_bytes(b"PK\x03\x04")
+    (models / "loras" / "mask.pth").write_bytes(b"PK\x03\x04")
     save_file({"lora_unet_x.lora_up.weight": torch.zeros(2, 2)}, models / "loras" / "ink.safetensors")
     save_file({"something": torch.zeros(2)}, models / "other.safetensors")
     (models / "half.safetensors").write_bytes(b"\x10")
@@ -62,7 +64,9 @@ def test_files_are_what_their_tensors_say(made):
         "vae_transparent_encoder.safetensors": ("sdxl", ENCODER),
     }
     assert "usual name" in found["a_fg2ble.safetensors"].note and "usual name" in found["a_bg2ble.safetensors"].note
-    assert found["old.ckpt"].what == "a pickled checkpoint" and "safetensors" in found["old.ckpt"].note
+    for name in ("old.ckpt", "far.ckpt"):
+        assert found[name].what == "a pickled checkpoint" and "safetensors" in found[name].note
+    assert "mask.pth" not in found
     assert found["half.safetensors"].what == "not readable" and "other.safetensors" not in found
     assert "few steps" in found["two_lightning.safetensors"].note and found["one.safetensors"].note == ""
     assert set(registry.known(folder())) == {str(one.path) for one in found.values() if one.known}
