@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
+from backend.builtin import DECODING
 from backend.builtin.codec import Codec
 from backend.builtin.export import DECODER, ENCODER
 from backend.engine import transparency
@@ -34,7 +35,9 @@ def shipped(folder: Path) -> Codec:
     """The codec as it lies in a folder of weights, in float32."""
     codec = Codec()
     vae = folder / "model" / "vae"
-    codec.vae = AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32, local_files_only=True)
+    codec.vae = AutoencoderKL.from_pretrained(
+        vae, torch_dtype=torch.float32, local_files_only=True, low_cpu_mem_usage=False
+    )
     place = torch.device("cpu")
     codec.decoder = load_decoder(folder / DECODER, place, torch.float32)
     codec.offset = load_encoder(folder / ENCODER, place, torch.float32)
@@ -66,7 +69,7 @@ class RoundTrip:
 
 @torch.inference_mode()
 def round_trip(codec: Codec, rgba: Tensor) -> RoundTrip:
-    """Encode and decode padded straight RGBA ``[N, 4, H, W]`` in [0, 1] as the backend does, eight passes and all."""
+    """Encode and decode padded straight RGBA ``[N, 4, H, W]`` in [0, 1] as the backend does."""
     decoded = torch.cat([_through(codec, one) for one in rgba.split(1)])
     got, wanted = decoded[:, :1], rgba[:, 3:]
     errors = {
@@ -94,7 +97,7 @@ def opaque_psnr(codec: Codec, pictures: Tensor) -> float:
 def _through(codec: Codec, rgba: Tensor) -> Tensor:
     latent = codec.encode(rgba)
     picture = ((codec.picture(latent) + 1) / 2).clamp(0, 1)
-    return transparency.decode(codec.decoder, picture, latent)
+    return transparency.decode(codec.decoder, picture, latent, decoding=DECODING)
 
 
 def _over(rgb: Tensor, alpha: Tensor, colour: tuple[float, ...]) -> Tensor:
