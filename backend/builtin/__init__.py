@@ -7,6 +7,6 @@ CFG = 3.0
 
 The docker's style for it has the same."""
 DECODING = Decoding.FAST
-"""How its alpha is found: eight passes take a fifth of an object's time and change a colour by 0.25/255 in the mean.
+"""How its alpha is found: eight passes take a tenth of an object's time more and measure the same.
 
 The docker's style for it has the same."""
