@@ -26,7 +26,8 @@ DEFAULTS: dict[str, Any] = {
     "seed": -1,
     "batch": 1,
 }
-"""What holds without a preset; the rest is as in `Request`, and size and CFG as they suit the pictures or the model."""
+"""What holds without a preset; the rest is as in `Request`, and size, CFG and decoding as they suit the pictures or the
+model."""
 CFG = 5.0
 """That suits the released models."""
 EVERYWHERE = ("model", "width", "height", "steps", "decoding")

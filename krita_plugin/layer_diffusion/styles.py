@@ -29,6 +29,7 @@ class Style:
         model: id of its model, "" for any of the family.
         prompt: a template with `PROMPT` in it.
         negative: put before the person's negative prompt.
+        sampler, decoding: as in `Request`.
         steps, cfg: 1 to `MAX_STEPS`, 0 to `MAX_CFG`.
         own: whether it is one of the person's, which can be changed and deleted.
     """
